@@ -1,0 +1,333 @@
+"""What was read: frozen values that the parsers make and the analyses reason about.
+
+They know nothing of files, rules or reports. Ranks are global unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRef:
+    """Where a value was read: `line` counts from 1; binary files have a `record` index instead."""
+
+    file: str
+    line: int | None = None
+    record: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A time as the evidence printed it.
+
+    `text` is ISO 8601 as far as the evidence goes (no year, no offset, where none was printed);
+    `seconds` orders stamps of one clock, and means nothing across clocks.
+    """
+
+    text: str
+    seconds: float
+    dated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who wrote a line, as far as the line itself says. `tag` is the role text (`TP0`, `EngineCore`, `raylet`)."""
+
+    host: str | None = None
+    pid: int | None = None
+    rank: int | None = None
+    tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a log that some pattern recognised.
+
+    `name` is the pattern's name: `nccl.init_start` for a parser's own, `<rule id>#<n>` for a rule's.
+    `source` is the program that printed the line (see `hanglens.parse.lines`). `fields` are the named groups.
+    `text` is the line as it stands in the file, without its line end.
+    """
+
+    name: str
+    source: str
+    text: str
+    ref: SourceRef
+    level: str = ""
+    time: Stamp | None = None
+    speaker: Speaker = Speaker()
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One stack frame. `file` is as short as the dump gives it; a native frame has a library there, or nothing."""
+
+    function: str
+    file: str = ""
+    line: int | None = None
+    text: str = ""
+    ref: SourceRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One thread of one process at one instant; frames are innermost first.
+
+    `state` is what the dumper said of the thread: `idle`, `active`, `active+gil` or nothing.
+    `group` is the part of the file name that files of one process share (`rank0` of `rank0.pyspy.txt`).
+    """
+
+    frames: tuple[Frame, ...]
+    ref: SourceRef
+    tool: str = "py-spy"
+    pid: int | None = None
+    host: str | None = None
+    rank: int | None = None
+    thread: str = ""
+    thread_id: str = ""
+    state: str = ""
+    command: str = ""
+    group: str = ""
+    locals: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class DumpFailure:
+    """A stack dumper that could not dump a process, in its own words."""
+
+    reason: str
+    ref: SourceRef
+    pid: int | None = None
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What /proc, ps or a dump header said of a process; partial, to be merged by pid or by `group`.
+
+    `state` is the letter of /proc/PID/stat (R S D T t Z); `syscall` the number as text, or `running`.
+    """
+
+    ref: SourceRef
+    pid: int | None = None
+    host: str | None = None
+    ppid: int | None = None
+    command: str = ""
+    state: str = ""
+    wchan: str = ""
+    syscall: str = ""
+    tracer: int | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
+    text: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Traceback:
+    """A Python traceback; frames are outermost first, as Python prints them. `error` is `Type: message`, or nothing if cut off."""
+
+    frames: tuple[Frame, ...]
+    error: str
+    ref: SourceRef
+    error_ref: SourceRef | None = None
+    error_text: str = ""
+    speaker: Speaker = Speaker()
+
+
+@dataclass(frozen=True, slots=True)
+class Collective:
+    """One collective (or point-to-point) call of one rank, as a recorder kept it.
+
+    `group` is the process-group name (the same on every rank), `seq` its sequence number in that group,
+    `state` one of scheduled, started, completed; sizes are shapes, one per tensor.
+    """
+
+    rank: int
+    group: str
+    seq: int
+    op: str
+    state: str
+    ref: SourceRef
+    description: str = ""
+    input_sizes: tuple[tuple[int, ...], ...] = ()
+    output_sizes: tuple[tuple[int, ...], ...] = ()
+    dtypes: tuple[str, ...] = ()
+    frames: tuple[Frame, ...] = ()
+    record_id: int = 0
+    p2p: bool = False
+    retired: bool = False
+    created_ns: int = 0
+    recorder: str = "flight-recorder"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupMembers:
+    """The members of a process group or communicator, as one rank sees them."""
+
+    group: str
+    members: tuple[int, ...]
+    ref: SourceRef
+    rank: int | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """A rank's counters for one process group: the last collective enqueued, started, completed (-1: none)."""
+
+    rank: int
+    group: str
+    enqueued: int
+    started: int
+    completed: int
+    ref: SourceRef
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderDump:
+    """One rank's flight-recorder dump as a whole, also when it holds no record."""
+
+    rank: int
+    ref: SourceRef
+    records: int
+    version: str = ""
+    how_known: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RasRank:
+    """A rank as NCCL RAS names it."""
+
+    rank: int | None
+    device: int | None
+    pid: int | None
+    host: str | None
+    ref: SourceRef
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RasCount:
+    """`ranks` (or `number` unnamed ranks) have launched `op` up to operation `launched`."""
+
+    op: str
+    launched: int
+    ref: SourceRef
+    text: str = ""
+    number: int = 1
+    ranks: tuple[RasRank, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RasCommunicator:
+    """One communicator of an NCCL RAS report. `missing` are ranks of which RAS got no data."""
+
+    id: str
+    ref: SourceRef
+    size: int | None = None
+    status: str = ""
+    errors: str = ""
+    counts: tuple[RasCount, ...] = ()
+    missing: tuple[RasRank, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RasReport:
+    """One answer of `ncclras`: all its communicators, and the lines that its tables stand on."""
+
+    ref: SourceRef
+    communicators: tuple[RasCommunicator, ...] = ()
+    nccl_version: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """A row of nvidia-smi; percent, watts and MiB. `pids` are the processes listed on it."""
+
+    index: int
+    name: str
+    ref: SourceRef
+    text: str = ""
+    utilisation: int | None = None
+    power: int | None = None
+    power_cap: int | None = None
+    memory_used: int | None = None
+    memory_total: int | None = None
+    pids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GpuLink:
+    """How two GPUs of one host are joined, in the words of `nvidia-smi topo -m` (NV4, PIX, PXB, PHB, NODE, SYS)."""
+
+    a: int
+    b: int
+    kind: str
+    ref: SourceRef
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One fact of the environment: a version, a switch, a size."""
+
+    name: str
+    value: str
+    ref: SourceRef
+    text: str = ""
+    rank: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Evidence that is not there: not collected, refused, unreadable or cut off, and how to get it."""
+
+    what: str
+    why: str
+    how_to_collect: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One file that was looked at. `last` is its last line with text, `first_time`/`last_time` its stamps."""
+
+    file: str
+    kind: str
+    bytes: int
+    lines: int | None = None
+    group: str = ""
+    speaker: Speaker = Speaker()
+    last: Event | None = None
+    first_time: Stamp | None = None
+    last_time: Stamp | None = None
+    last_by_speaker: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """All that was read from some evidence; two of them add up."""
+
+    inputs: tuple[Input, ...] = ()
+    events: tuple[Event, ...] = ()
+    stacks: tuple[Stack, ...] = ()
+    dump_failures: tuple[DumpFailure, ...] = ()
+    processes: tuple[Process, ...] = ()
+    tracebacks: tuple[Traceback, ...] = ()
+    collectives: tuple[Collective, ...] = ()
+    group_members: tuple[GroupMembers, ...] = ()
+    group_statuses: tuple[GroupStatus, ...] = ()
+    recorder_dumps: tuple[RecorderDump, ...] = ()
+    ras_reports: tuple[RasReport, ...] = ()
+    gpus: tuple[Gpu, ...] = ()
+    gpu_links: tuple[GpuLink, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+    @staticmethod
+    def total(parts: list[Parsed]) -> Parsed:
+        """The sum of many parts, in their order."""
+        columns = {f.name: tuple(x for part in parts for x in getattr(part, f.name)) for f in fields(Parsed)}
+        return Parsed(**columns)
