@@ -47,7 +47,7 @@ class Event:
 
     `name` is the pattern's name: `nccl.init_start` for a parser's own, `<rule id>#<n>` for a rule's.
     `source` is the program that printed the line (see `hanglens.parse.lines`). `fields` are the named groups.
-    `text` is the line as it stands in the file, without its line end.
+    `text` is the line as it stands in the file, without its line end; `context` the lines around it, itself included.
     """
 
     name: str
@@ -58,6 +58,7 @@ class Event:
     time: Stamp | None = None
     speaker: Speaker = Speaker()
     fields: Mapping[str, str] = field(default_factory=dict)
+    context: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +223,11 @@ class RasCount:
 
 @dataclass(frozen=True, slots=True)
 class RasCommunicator:
-    """One communicator of an NCCL RAS report. `missing` are ranks of which RAS got no data."""
+    """One communicator of an NCCL RAS report, `text` its row. `missing` are ranks of which RAS got no data."""
 
     id: str
     ref: SourceRef
+    text: str = ""
     size: int | None = None
     status: str = ""
     errors: str = ""
@@ -292,18 +294,23 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One file that was looked at. `last` is its last line with text, `first_time`/`last_time` its stamps."""
+    """One file that was looked at.
+
+    `first_time` and `last_time` are its first and last stamps; `tail` its last lines with text, at most a few hundred;
+    `how_known` how its kind was recognised.
+    """
 
     file: str
     kind: str
     bytes: int
     lines: int | None = None
     group: str = ""
-    speaker: Speaker = Speaker()
-    last: Event | None = None
+    pid: int | None = None
+    rank: int | None = None
     first_time: Stamp | None = None
     last_time: Stamp | None = None
-    last_by_speaker: tuple[Event, ...] = ()
+    tail: tuple[Event, ...] = ()
+    how_known: str = "content"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ of all literals finds the candidate lines; where there is no Hyperscan wheel, a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO
@@ -26,12 +26,16 @@ LONGEST_LINE = 1 << 20
 REGEX_SECONDS = 0.5
 SHORTEST_LITERAL = 4
 
+Hit = tuple[int, int]  # the offset of a literal's last byte, and which literal
+_Find = Callable[[bytes], list[Hit]]
+
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """A regular expression for one line. `sources` and `level` limit it to programs' lines; empty means any.
 
     `literals`: one of these must stand in the line; they are derived from the expression where none are given.
+    `wraps`: a terminal may have wrapped the line; if the expression fails on it, it is tried on it and the next two joined.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Pattern:
     sources: frozenset[str] = frozenset()
     level: str = ""
     literals: tuple[str, ...] = ()
+    wraps: bool = False
 
     def required(self) -> tuple[str, ...]:
         """The literals of which one stands in every line that can match; empty if none can be told."""
@@ -101,18 +106,19 @@ def _inner(op: object, argument: object) -> frozenset[str] | None:
 
 
 class Scanner:
-    """Finds the lines that hold one of `literals` (case is significant)."""
+    """Finds the lines that hold one of `literals` (case is significant). One scanner serves one thread."""
 
     def __init__(self, literals: Sequence[str]) -> None:
-        self.literals = tuple(sorted({text.encode() for text in literals}))
-        self._find = _hyperscan(self.literals) or _plain(self.literals)
+        self.literals = tuple(sorted(set(literals)))
+        encoded = tuple(text.encode() for text in self.literals)
+        self._find: _Find = _hyperscan(encoded) or _plain(encoded)
 
-    def hits(self, block: bytes) -> set[int]:
-        """End offsets (any byte inside or just past a literal) of the literals found in `block`."""
-        return self._find(block) if self.literals and block else set()
+    def hits(self, block: bytes) -> list[Hit]:
+        """The literals found in `block`, in no particular order."""
+        return self._find(block) if self.literals and block else []
 
 
-def _hyperscan(literals: tuple[bytes, ...]):  # type: ignore[no-untyped-def]
+def _hyperscan(literals: tuple[bytes, ...]) -> _Find | None:
     try:
         import hyperscan
     except ImportError:
@@ -123,49 +129,57 @@ def _hyperscan(literals: tuple[bytes, ...]):  # type: ignore[no-untyped-def]
     expressions = [re.escape(literal) for literal in literals]
     database.compile(expressions=expressions, ids=list(range(len(literals))), elements=len(literals), flags=[0] * len(literals))
 
-    def find(block: bytes) -> set[int]:
-        ends: set[int] = set()
-        database.scan(block, match_event_handler=lambda _id, _start, end, _flags, _context: ends.add(end - 1))
-        return ends
+    def find(block: bytes) -> list[Hit]:
+        found: list[Hit] = []
+        database.scan(block, match_event_handler=lambda which, _start, end, _flags, _context: found.append((end - 1, which)))
+        return found
 
     return find
 
 
-def _plain(literals: tuple[bytes, ...]):  # type: ignore[no-untyped-def]
-    def find(block: bytes) -> set[int]:
-        ends: set[int] = set()
-        for literal in literals:
-            at = block.find(literal)
-            while at >= 0:
-                ends.add(at + len(literal) - 1)
-                at = block.find(literal, at + 1)
-        return ends
+def _plain(literals: tuple[bytes, ...]) -> _Find:
+    def find(block: bytes) -> list[Hit]:
+        return [hit for which, literal in enumerate(literals) for hit in _occurrences(block, literal, which)]
 
     return find
+
+
+def _occurrences(block: bytes, literal: bytes, which: int) -> Iterator[Hit]:
+    at = block.find(literal)
+    while at >= 0:
+        yield at + len(literal) - 1, which
+        at = block.find(literal, at + 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Whole lines of a stream: `data`, the number of its first line, and the offsets of bytes that belong to hits."""
+    """Whole lines of a stream: `data`, the number of its first line, and the hits by the offset of their line."""
 
     data: bytes
     first_line: int
-    hits: tuple[int, ...]
+    hits: dict[int, set[int]]
 
 
 def chunks(stream: BinaryIO, scanner: Scanner) -> Iterator[Chunk]:
-    """Read a stream in blocks cut at line ends. A line longer than LONGEST_LINE is cut there, and its rest is one more line's part."""
+    """Read a stream in blocks cut at line ends; of a line longer than LONGEST_LINE only the beginning is kept."""
     rest, line = b"", 1
     while True:
         block = stream.read(CHUNK)
         data = rest + block
         cut = data.rfind(b"\n") + 1 if block else len(data)
         if block and not cut:
-            rest = data if len(data) <= LONGEST_LINE else data[:LONGEST_LINE]
+            rest = data[:LONGEST_LINE]
             continue
         data, rest = data[:cut], data[cut:]
         if data:
-            yield Chunk(data, line, tuple(sorted(scanner.hits(data))))
+            yield Chunk(data, line, _by_line(data, scanner.hits(data)))
             line += data.count(b"\n")
         if not block:
             return
+
+
+def _by_line(data: bytes, hits: list[Hit]) -> dict[int, set[int]]:
+    lines: dict[int, set[int]] = {}
+    for end, which in hits:
+        lines.setdefault(data.rfind(b"\n", 0, end) + 1, set()).add(which)
+    return lines

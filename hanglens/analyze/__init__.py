@@ -1,1 +1,30 @@
-"""."""
+"""From what was read to facts: the reasoning across ranks that rules cannot do."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+
+from hanglens.analyze.activity import activity_facts
+from hanglens.analyze.missing import missing_facts
+from hanglens.analyze.processes import process_facts
+from hanglens.analyze.ras import ras_facts
+from hanglens.analyze.recorder import recorder_facts
+from hanglens.analyze.stages import stage_facts
+from hanglens.analyze.surroundings import surrounding_facts
+from hanglens.analyze.watchdog import watchdog_facts
+from hanglens.incident import Incident
+from hanglens.verdict import Fact
+
+ANALYSES: tuple[Callable[[Incident], Iterator[Fact]], ...] = (
+    surrounding_facts, stage_facts, process_facts, ras_facts, recorder_facts, watchdog_facts, missing_facts, activity_facts,
+)  # fmt: skip
+
+
+def compute_facts(incident: Incident) -> dict[str, list[Fact]]:
+    """Every fact by its name, in the order of the analyses."""
+    facts: dict[str, list[Fact]] = defaultdict(list)
+    for analysis in ANALYSES:
+        for fact in analysis(incident):
+            facts[fact.name].append(fact)
+    return dict(facts)

@@ -1,1 +1,76 @@
-"""."""
+"""The command line: one thin command a module, errors mapped to one line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import click
+
+from hanglens import __version__
+from hanglens.errors import HangLensError
+
+_COMMANDS = {
+    "analyze": "diagnose saved evidence",
+    "report": "render a saved diagnosis again",
+    "explain": "the page of a rule or cause",
+    "rules": "list, check and test rule packs",
+    "schema": "the JSON Schema of the diagnosis",
+}
+
+
+class _Lazy(click.Group):
+    """Imports a command's module when it is called for, so that `--help` is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        from importlib import import_module
+
+        command: click.Command = import_module(f"hanglens.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, "--version", message="hanglens %(version)s")
+@click.option("-v", "--verbose", count=True, help="Say more on standard error; -vv shows tracebacks of our own faults.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result.")
+@click.pass_context
+def group(ctx: click.Context, verbose: int, quiet: bool) -> None:
+    """Explains, after the fact, why a multi-GPU LLM job hung: which rank is to blame, the cause, its evidence, the fix."""
+    ctx.obj = {"verbose": verbose, "quiet": quiet}
+    level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
+    logging.basicConfig(level=level, format="hanglens: %(message)s", stream=sys.stderr)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 analysed, 1 a fault of our own, 2 wrong usage, 3 nothing readable."""
+    given = sys.argv[1:] if arguments is None else arguments
+    traceback_wanted = any(a.startswith("-v") and a.count("v") > 1 for a in given) or given.count("-v") > 1
+    try:
+        sys.exit(group.main(given, prog_name="hanglens", standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        _end("interrupted", 1)
+    except click.ClickException as error:
+        _end(f"{error.format_message()}; see `hanglens --help`", error.exit_code)
+    except HangLensError as error:
+        _end(str(error), error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        if traceback_wanted:
+            raise
+        _end(f"a fault of our own: {type(error).__name__}: {error}; run again with -vv and report it", 1)
+
+
+def _end(message: str, code: int) -> None:
+    print(f"hanglens: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

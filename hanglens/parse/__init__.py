@@ -1,1 +1,80 @@
-"""."""
+"""From the bytes of one file to what was read of them: recognise the kind by content, then hand it to its parser."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from typing import BinaryIO
+
+from hanglens.errors import HangLensError
+from hanglens.knowledge.tables import load_tracks
+from hanglens.model import Gap, Input, Parsed
+from hanglens.parse import engines, environment, gdb, host, lmdeploy, nccl, proc, pyspy, ras, smi, torch, tracebacks
+from hanglens.parse.blocks import Place
+from hanglens.parse.flight_recorder import is_flight_recorder, parse_flight_recorder
+from hanglens.parse.places import read_place
+from hanglens.parse.ras_json import is_ras_json, parse_ras_json
+from hanglens.parse.text import PatternIndex, read_text
+from hanglens.scan import Pattern
+
+HEAD = 4096
+LARGEST_DOCUMENT = 256 << 20  # a JSON document is read whole; a larger one is no dump of ours
+
+_BLOCKS = (*pyspy.BLOCKS, *gdb.BLOCKS, *tracebacks.BLOCKS, *ras.BLOCKS, *smi.BLOCKS, *host.BLOCKS, *environment.BLOCKS)
+_PATTERNS = (*nccl.PATTERNS, *torch.PATTERNS, *lmdeploy.PATTERNS, *engines.PATTERNS)
+
+
+def build_index(rule_patterns: Iterable[Pattern]) -> PatternIndex:
+    """Everything that lines are searched for: the parsers' own patterns, the stages of all engines, and the rules'."""
+    stages = [pattern for track in load_tracks() for pattern in (*track.marks, *(stage.pattern for stage in track.stages))]
+    return PatternIndex([*_PATTERNS, *stages, *rule_patterns], _BLOCKS)
+
+
+def read_item(path: str, size: int, opened: Callable[[], BinaryIO], index: PatternIndex) -> Parsed:
+    """Read one file of the evidence. What cannot be read is a Gap in the result; this never raises for bad input."""
+    place = read_place(path)
+    try:
+        with opened() as stream:
+            head = stream.read(HEAD)
+        with opened() as stream:
+            return _read(place, size, head, stream, index)
+    except (HangLensError, OSError) as error:
+        return Parsed(gaps=(Gap(path, str(error), "collect the file again, or unpack it and check it"),), inputs=(_input(place, "unreadable", size),))
+
+
+def _read(place: Place, size: int, head: bytes, stream: BinaryIO, index: PatternIndex) -> Parsed:
+    if is_flight_recorder(head):
+        return _with_input(parse_flight_recorder(stream, place, size), place, "flight recorder", size)
+    if pyspy.is_pyspy_json(head):
+        return _with_input(pyspy.parse_pyspy_json(stream.read(LARGEST_DOCUMENT), place), place, "py-spy JSON", size)
+    if is_ras_json(head):
+        return _with_input(parse_ras_json(stream.read(LARGEST_DOCUMENT), place), place, "NCCL RAS JSON", size)
+    kind = proc.sniff_proc(head, place.file)
+    if kind:
+        return _with_input(proc.parse_proc(kind, stream.read(proc.LONGEST), place), place, f"/proc {kind}", size)
+    encoding = _wide_encoding(head)
+    if encoding:
+        stream = io.BytesIO(stream.read(LARGEST_DOCUMENT).decode(encoding, "replace").encode())
+    elif _is_binary(head):
+        why = "binary, and no kind that is known; nothing of it was read"
+        return Parsed(gaps=(Gap(place.file, why, "leave it out, or give the text it was made from"),), inputs=(_input(place, "unknown", size),))
+    return read_text(stream, place, index)
+
+
+def _with_input(parsed: Parsed, place: Place, kind: str, size: int) -> Parsed:
+    return Parsed.total([Parsed(inputs=(_input(place, kind, size),)), parsed])
+
+
+def _input(place: Place, kind: str, size: int) -> Input:
+    return Input(file=place.file, kind=kind, bytes=size, group=place.group, pid=place.pid, rank=place.rank)
+
+
+def _wide_encoding(head: bytes) -> str:
+    """UTF-16, as Windows redirects write it, by its byte order mark."""
+    return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+
+
+def _is_binary(head: bytes) -> bool:
+    """More than a tenth of the bytes are control codes that no log prints; a log may hold some NULs."""
+    odd = sum(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in head)
+    return odd > len(head) // 10

@@ -1,0 +1,65 @@
+# Everything lives in .venv, made from this folder's own files. PYTHON=python3.12 picks another interpreter.
+PYTHON ?= python3
+DEMO   ?= fixtures/lmdeploy-0.7-tp4-rank3-weights/evidence
+ARGS   ?=
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
+DIST    := build/wheel
+SOURCES := pyproject.toml README.md LICENSE $(shell find hanglens rules ! -name __pycache__ ! -name '*.pyc')  # folders too: a file may vanish
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint types layers rules check clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+venv: $(VENV)/.made  ## an empty virtual environment in .venv
+
+demo: $(VENV)/.wheel  ## diagnose a recorded hang into demo-report.html
+	$(BIN)/hanglens analyze $(DEMO) -o demo-report.html
+	@echo "The report is $(CURDIR)/demo-report.html: open it in a browser."
+
+test: $(VENV)/.wheel $(VENV)/.extra-test  ## run the tests on the built and installed wheel (ARGS="-k nccl")
+	$(BIN)/pytest $(ARGS)
+
+lint: $(VENV)/.extra-dev  ## style and likely mistakes, by ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.extra-dev  ## types, by mypy --strict
+	$(BIN)/mypy
+
+layers: $(VENV)/.extra-dev  ## who may import whom, by import-linter
+	$(BIN)/lint-imports --no-cache
+
+rules: $(VENV)/.wheel  ## the rule files: their shape, and the snippets inside them
+	$(BIN)/hanglens rules lint
+	$(BIN)/hanglens rules test
+
+check: lint types layers rules test  ## all of these gates
+
+clean:  ## remove what was built, .venv too
+	rm -rf $(VENV) build dist demo-report.html .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find hanglens tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamps lie inside the environment, and so go with it when pyproject.toml changes.
+$(VENV)/.made: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "HangLens needs Python 3.10 or newer: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python cannot make virtual environments: install its venv package (Debian: apt install python3-venv)"; exit 1; }
+	rm -rf $(VENV)
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# pip leaves an installed wheel of the same version as it is, unless it is forced; the dependencies need no forcing.
+$(VENV)/.wheel: $(VENV)/.made $(SOURCES)
+	rm -rf $(DIST)
+	$(PIP) wheel --no-deps --wheel-dir $(DIST) .
+	$(PIP) install --force-reinstall --no-deps $(DIST)/hanglens-*.whl
+	$(PIP) install $(DIST)/hanglens-*.whl
+	@touch $@
+
+$(VENV)/.extra-%: $(VENV)/.made | $(VENV)/.wheel
+	$(PIP) install "$$(ls $(DIST)/hanglens-*.whl)[$*]"
+	@touch $@

@@ -1,0 +1,80 @@
+"""The sentence on top of a diagnosis, and what to collect next while it does not decide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hanglens.incident import Incident
+from hanglens.rules.conclude import Conclusion
+from hanglens.rules.findings import Candidate
+from hanglens.verdict import Fact, NextEvidence, Text
+
+MOST_NEXT = 3
+
+_VERDICTS = {
+    "hung": Text(en="The job hung", zh="任务挂起"),
+    "failed": Text(en="The job failed", zh="任务失败"),
+    "slow": Text(en="The job is slow, not hung", zh="任务只是慢，并未挂起"),
+    "healthy": Text(en="The job is healthy", zh="任务正常"),
+    "unknown": Text(en="The evidence does not tell whether the job hung", zh="现有证据不能判断任务是否挂起"),
+}
+_SURE = {"confirmed": Text(en="", zh=""), "likely": Text(en="most likely: ", zh="很可能："), "possible": Text(en="possibly: ", zh="可能：")}
+
+_STACKS = NextEvidence(
+    what=Text(en="Two stack dumps of every rank, ten seconds apart", zh="每个 rank 的两次调用栈，间隔十秒"),
+    command="for p in $PIDS; do py-spy dump --pid $p > $p.a.txt; done; sleep 10; for p in $PIDS; do py-spy dump --pid $p > $p.b.txt; done",
+)
+_NCCL = NextEvidence(
+    what=Text(en="A run with NCCL's log, one file for each process", zh="打开 NCCL 日志重新运行，每个进程一个文件"),
+    command="NCCL_DEBUG=INFO NCCL_DEBUG_SUBSYS=INIT,BOOTSTRAP,NET,ENV NCCL_DEBUG_FILE=/tmp/nccl.%h.%p.log <your command>",
+)
+_RECORDER = NextEvidence(
+    what=Text(en="A flight-recorder dump of every rank", zh="每个 rank 的 flight recorder 记录"),
+    command="TORCH_FR_BUFFER_SIZE=2000 TORCH_NCCL_DUMP_ON_TIMEOUT=1 <your command>",
+)
+_P2P = NextEvidence(
+    what=Text(en="One run with peer-to-peer transfers off: if it passes, the path between the GPUs is at fault",
+              zh="关闭 P2P 运行一次：若能通过，则问题在 GPU 之间的通路"),
+    command="NCCL_P2P_DISABLE=1 NCCL_DEBUG=INFO <your command>",
+)  # fmt: skip
+
+
+def summary(conclusion: Conclusion, culprits: Sequence[int], incident: Incident) -> Text:
+    """One sentence: what happened, why as far as that is known, and who holds the others up."""
+    verdict, root = _VERDICTS[conclusion.verdict], conclusion.root_cause
+    if root is None:
+        return Text(en=f"{verdict.en}; the evidence does not decide why.", zh=f"{verdict.zh}；现有证据不能确定原因。")
+    sure = _SURE[root.confidence]
+    en, zh = f"{verdict.en}; {sure.en}{root.title.en}", f"{verdict.zh}；{sure.zh}{root.title.zh}"
+    if culprits:
+        numbers = ", ".join(map(str, culprits))
+        en, zh = f"{en} (rank {numbers})", f"{zh}（rank {numbers}）"
+    return Text(en=en + ".", zh=zh + "。")
+
+
+def next_evidence(
+    conclusion: Conclusion, fired: Sequence[Candidate], facts: Mapping[str, Sequence[Fact]], incident: Incident
+) -> tuple[NextEvidence, ...]:
+    """One to three things that would settle it; none if the cause is confirmed."""
+    if conclusion.root_cause and conclusion.root_cause.confidence == "confirmed":
+        return ()
+    open_causes = [c for c in fired if c.finding.role == "cause" and c.finding.confidence == "possible"]
+    chosen = [conclusion.chosen] if conclusion.chosen else []
+    ids = tuple(dict.fromkeys(c.rule.id for c in (*chosen, *open_causes)))
+    steps = [NextEvidence(what=step.what, command=step.command, splits=ids) for c in (*chosen, *open_causes) for step in c.rule.next]
+    general = [NextEvidence(what=e.what, command=e.command, splits=ids) for e in _general(facts, incident)]
+    ordered = [*general, *steps] if facts.get("wedge.symmetric") else [*steps, *general]
+    unique = list({step.command or step.what.en: step for step in ordered}.values())
+    return tuple(unique[:MOST_NEXT])
+
+
+def _general(facts: Mapping[str, Sequence[Fact]], incident: Incident) -> list[NextEvidence]:
+    """What helps whatever the cause, the kind that is missing first."""
+    has_stacks = any(m.standings for m in (*incident.members, *incident.others))
+    steps = [] if has_stacks and facts.get("stack.still") else [_STACKS]
+    if facts.get("wedge.symmetric") or any(fact.values.get("first") for fact in facts.get("collective.timeout", ())):
+        return [_P2P, _NCCL, *steps]
+    if facts.get("collective.timeout") and not incident.parsed.recorder_dumps:
+        return [_RECORDER, *steps]
+    has_nccl = any(event.source == "nccl" for event in incident.parsed.events)
+    return [*steps, *([] if has_nccl else [_NCCL])]

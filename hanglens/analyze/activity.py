@@ -1,0 +1,108 @@
+"""Whether the job moves, idles with nothing asked of it, or only waits."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from hanglens.analyze.cite import cite_event, cite_frame
+from hanglens.analyze.stacks import same_place
+from hanglens.incident import Incident, Member
+from hanglens.model import Event
+from hanglens.verdict import Fact
+
+TAIL = 25  # a bar or counter this close to the end of its log is where the log ends
+
+
+def activity_facts(incident: Incident) -> Iterator[Fact]:
+    """stack.*, rpc.callees_idle, job.idle, job.progressing and job.serving."""
+    yield from _standings(incident)
+    yield from _samples(incident)
+    yield from _serving(incident)
+    yield from _idle(incident)
+    yield from _progressing(incident)
+
+
+def _workers(incident: Incident) -> list[Member]:
+    """Ranks with a stack; where no rank is known, processes with one that are no callers."""
+    ranks = [m for m in incident.members if m.standing]
+    return ranks or [m for m in incident.others if m.standing and m.standing.kind != "rpc-wait"]
+
+
+def _standings(incident: Incident) -> Iterator[Fact]:
+    workers = _workers(incident)
+    for name, chosen in (
+        ("stack.waits_in_collective", [m for m in workers if m.standing and m.standing.waits_for_others]),
+        ("stack.idle", [m for m in workers if m.standing and m.standing.kind == "idle"]),
+    ):
+        if not chosen:
+            continue
+        evidence = tuple(cite_frame(m.standing.at, m.standing.stack, m.rank) for m in chosen[:4] if m.standing and m.standing.at)
+        op = next((m.standing.at.function for m in chosen if m.standing and m.standing.at), "")
+        yield Fact(
+            name=name, ranks=tuple(m.rank for m in chosen if m.rank is not None), evidence=evidence,
+            of_all=len(chosen) == max(len(workers), incident.world_size or 0), values={"op": op, "of": len(workers)},
+        )  # fmt: skip
+    callers = [m for m in incident.others if m.standing and m.standing.kind == "rpc-wait"]
+    if callers and len(workers) > 1 and all(m.standing and m.standing.kind == "idle" for m in workers):
+        standing = callers[0].standing
+        if standing and standing.at:
+            yield Fact(
+                name="rpc.callees_idle", values={"caller": standing.at.text, "of": len(workers)},
+                evidence=(cite_frame(standing.at, standing.stack, None),),
+            )  # fmt: skip
+
+
+def _samples(incident: Incident) -> Iterator[Fact]:
+    sampled = [m for m in _workers(incident) if len(m.standings) > 1]
+    for name, still in (("stack.still", True), ("stack.moving", False)):
+        ranks = [m for m in sampled if same_place(m.standings[0], m.standings[-1]) is still]
+        if ranks:
+            number = max(len(m.standings) for m in ranks)
+            evidence = tuple(cite_frame(m.standing.at, m.standing.stack, m.rank) for m in ranks[:3] if m.standing and m.standing.at)
+            yield Fact(name=name, ranks=tuple(m.rank for m in ranks if m.rank is not None), values={"samples": number}, evidence=evidence)
+
+
+def _serving(incident: Incident) -> Iterator[Fact]:
+    for name, engine in (("sglang.ready", "sglang"), ("vllm.ready", "vllm"), ("lmdeploy.finished", "lmdeploy")):
+        events = [event for event in incident.parsed.events if event.name == name]
+        if events:
+            yield Fact(name="job.serving", values={"engine": engine}, evidence=(cite_event(events[-1]),))
+
+
+def _idle(incident: Incident) -> Iterator[Fact]:
+    """Every worker waits for work and every request that was accepted has been answered."""
+    workers = _workers(incident)
+    events = incident.parsed.events
+    accepted = [event for event in events if event.name in ("lmdeploy.accepted",)]
+    finished = [event for event in events if event.name == "lmdeploy.finished"]
+    quiet = [event for event in events if event.name == "vllm.stats" and event.fields["running"] == "0"]
+    all_idle = len(workers) >= max(incident.world_size or 2, 1) and all(m.standing and m.standing.kind == "idle" for m in workers)
+    answered = bool(finished) and {e.fields["session"] for e in accepted} <= {e.fields["session"] for e in finished}
+    if all_idle and (answered or quiet):
+        evidence = [cite_event(event) for event in (finished[-1:] or quiet[-1:])]
+        evidence += [cite_frame(m.standing.at, m.standing.stack, m.rank) for m in workers[:2] if m.standing and m.standing.at]
+        yield Fact(name="job.idle", values={"how": "every worker waits for work, every request is answered"}, evidence=tuple(evidence))
+
+
+def _progressing(incident: Incident) -> Iterator[Fact]:
+    lines = {about.file: about.lines or 0 for about in incident.parsed.inputs}
+    by_kind: dict[tuple[str, str], list[Event]] = defaultdict(list)
+    for event in incident.parsed.events:
+        if event.name in ("progress.bar", "sglang.decode", "nccl_tests.row"):
+            by_kind[event.name, event.ref.file].append(event)
+    for (name, file), events in by_kind.items():
+        if lines.get(file, 0) - (events[-1].ref.line or 0) > TAIL:
+            continue
+        if _moves(name, events):
+            label = events[-1].text.strip()[:120]
+            yield Fact(name="job.progressing", values={"how": name, "label": label}, evidence=tuple(map(cite_event, events[-3:])))
+
+
+def _moves(name: str, events: list[Event]) -> bool:
+    if name == "nccl_tests.row":
+        return len(events) >= 3
+    if name == "sglang.decode":
+        return len(events) >= 3 and all(float(event.fields["throughput"]) > 0 for event in events[-3:])
+    first, last = int(events[0].fields["percent"]), int(events[-1].fields["percent"])
+    return len(events) >= 2 and first < last < 100

@@ -1,0 +1,259 @@
+"""Who is missing: ranks outside of what the others wait in, by every kind of evidence that can tell, taken together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hanglens.analyze.cite import cite, cite_collective, cite_event, cite_frame, unique
+from hanglens.analyze.ras import ras_facts
+from hanglens.analyze.recorder import ranks_behind, recorder_facts, undumped
+from hanglens.analyze.stacks import same_place
+from hanglens.analyze.stages import stage_facts, track_of
+from hanglens.analyze.watchdog import behind_by_signal, timeouts
+from hanglens.incident import Incident, Member, Standing
+from hanglens.model import Frame
+from hanglens.verdict import Evidence, Fact
+
+_OPEN, _FUTEX = ("257", "2"), ("202",)  # x86-64 numbers of openat, open and futex
+_IO = ("0", "17", "7", "232", "281", "45", "47")  # read, pread64, poll, epoll_wait, epoll_pwait, recvfrom, recvmsg
+
+
+@dataclass(slots=True)
+class Case:
+    """What speaks for one rank being the one the others wait for."""
+
+    kinds: dict[str, list[Evidence]] = field(default_factory=dict)
+    op: str = ""
+    where: str = ""
+    first: bool = False
+
+    def add(self, kind: str, evidence: list[Evidence]) -> None:
+        """Another kind of evidence."""
+        self.kinds.setdefault(kind, []).extend(evidence)
+
+
+def waiting_members(incident: Incident) -> list[Member]:
+    """Ranks (or, where no rank is known, processes) that wait for the others."""
+    return [m for m in _everyone(incident) if m.standing and m.standing.waits_for_others]
+
+
+def _everyone(incident: Incident) -> list[Member]:
+    known = [m for m in incident.members if m.standings]
+    return known or [m for m in incident.others if m.standings]
+
+
+def missing_facts(incident: Incident) -> Iterator[Fact]:
+    """rank.missing_from_collective for each rank that is, rank.maybe_missing for those that may be, and wedge.symmetric."""
+    if any(_moved(member) for member in _everyone(incident)):
+        return
+    cases: dict[int, Case] = defaultdict(Case)
+    _by_stack(incident, cases)
+    _by_recorder(incident, cases)
+    _by_watchdog(incident, cases)
+    _by_stage(incident, cases)
+    _by_ras(incident, cases)
+    _by_nccl_init(incident, cases)
+    gone = {rank for fact in ras_facts(incident) if fact.name == "rank.gone" for rank in fact.ranks}
+    accepted = {rank: case for rank, case in cases.items() if rank not in gone and _holds(incident, rank, case)}
+    for rank, case in sorted(accepted.items()):
+        yield _fact(incident, rank, case)
+    if not accepted:
+        yield from _maybe(incident)
+        yield from _symmetric(incident)
+
+
+def _moved(member: Member) -> bool:
+    first, *later = member.standings or (None,)
+    return bool(first and later) and not same_place(first, later[-1])
+
+
+def _holds(incident: Incident, rank: int, case: Case) -> bool:
+    """A counter that lags by one in a single report says nothing alone, and a rank seen waiting with the others is not missing."""
+    member = incident.member(rank)
+    seen = member.standing if member else None
+    if seen is not None and seen.waits_for_others and not {"flight-recorder", "watchdog"} & set(case.kinds):
+        return False
+    if not (member and member.collected):
+        return False
+    return set(case.kinds) != {"ras?"}
+
+
+def _by_stack(incident: Incident, cases: dict[int, Case]) -> None:
+    waiting = [m for m in waiting_members(incident) if m.rank is not None]
+    sure = [m for m in waiting if m.standing and m.standing.kind != "gpu-wait"]
+    if not waiting:
+        return
+    for member in incident.members:
+        standing = member.standing
+        if standing is None or standing.waits_for_others or standing.kind in ("rpc-wait", "waiting", "rendezvous"):
+            continue
+        if standing.kind == "idle" and not sure:
+            continue
+        case = cases[member.rank or 0]
+        case.op = case.op or _op(waiting)
+        case.where = _own_frame(standing).text
+        case.add("stack", [*_standing_evidence(member), *(e for m in waiting[:2] for e in _standing_evidence(m))])
+
+
+def _standing_evidence(member: Member) -> list[Evidence]:
+    standing = member.standing
+    if standing is None:
+        return []
+    frames = [standing.at, standing.landmark]
+    return [cite_frame(frame, standing.stack, member.rank) for frame in dict.fromkeys(frames) if frame]
+
+
+def _own_frame(standing: Standing) -> Frame:
+    return standing.at or standing.stack.frames[0]
+
+
+def _op(waiting: list[Member]) -> str:
+    names = [m.standing.at.function for m in waiting if m.standing and m.standing.at]
+    return next((name for name in names if name != "synchronize"), names[0] if names else "")
+
+
+def _by_recorder(incident: Incident, cases: dict[int, Case]) -> None:
+    if any(fact.name != "collective.all_equal" for fact in recorder_facts(incident)):
+        return
+    for entry in ranks_behind(incident):
+        if not entry.held:
+            case = cases[entry.rank]
+            case.op = case.op or entry.calls[0].op
+            case.first = case.first or entry.seq <= 1
+            case.add("flight-recorder", [cite_collective(call) for call in entry.calls[:2]])
+
+
+def _by_watchdog(incident: Incident, cases: dict[int, Case]) -> None:
+    for rank, event, waiting in behind_by_signal(incident):
+        case = cases[rank]
+        case.op = case.op or waiting.op
+        case.add("watchdog", [cite_event(waiting.event), cite_event(event)])
+
+
+def _by_stage(incident: Incident, cases: dict[int, Case]) -> None:
+    for fact in stage_facts(incident):
+        if fact.name == "stage.short" and fact.ranks and len(fact.ranks) < int(fact.values["of"]):
+            for rank in fact.ranks:
+                cases[rank].add("stage", list(fact.evidence))
+
+
+def _by_ras(incident: Incident, cases: dict[int, Case]) -> None:
+    for fact in ras_facts(incident):
+        if fact.name == "ras.counts_differ":
+            apart = int(fact.values["ahead"]) - int(fact.values["behind"])
+            kind = "ras" if fact.values["frozen"] or apart > 1 else "ras?"
+            for rank in fact.ranks:
+                cases[rank].op = cases[rank].op or str(fact.values["op"])
+                cases[rank].add(kind, list(fact.evidence))
+
+
+def _by_nccl_init(incident: Incident, cases: dict[int, Case]) -> None:
+    """Ranks that never began to join a communicator that others wait to complete."""
+    started: dict[str, dict[int, list[Evidence]]] = defaultdict(lambda: defaultdict(list))
+    complete: set[str] = set()
+    sizes: dict[str, int] = {}
+    for event in incident.parsed.events:
+        if event.name == "nccl.init":
+            started[event.fields["id"]][int(event.fields["rank"])].append(cite_event(event))
+            sizes[event.fields["id"]] = int(event.fields["nranks"])
+            if event.fields["state"] == "COMPLETE":
+                complete.add(event.fields["id"])
+    for comm, ranks in started.items():
+        if comm in complete or sizes[comm] != incident.world_size:
+            continue
+        for rank in set(range(sizes[comm])) - set(ranks):
+            cases[rank].first = True
+            cases[rank].op = cases[rank].op or "ncclCommInitRank"
+            cases[rank].add("nccl-init", [e for lines in list(ranks.values())[:2] for e in lines])
+
+
+def _fact(incident: Incident, rank: int, case: Case) -> Fact:
+    member = incident.member(rank)
+    kinds = sorted(case.kinds)
+    if "ras?" in kinds:  # with another kind beside it, a lag of one is evidence too
+        kinds = sorted({kind.rstrip("?") for kind in kinds})
+    order = ("stack", "flight-recorder", "watchdog", "nccl-init", "stage", "ras", "ras?")
+    evidence = [e for kind in order for e in case.kinds.get(kind, [])]
+    track = track_of(incident)
+    return Fact(
+        name="rank.missing_from_collective",
+        ranks=(rank,),
+        values={
+            "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "how": ",".join(kinds), "kinds": len(kinds),
+            "waiting": len([m for m in waiting_members(incident) if m.rank != rank]) or (incident.world_size or 1) - 1,
+            "of": incident.world_size or len(incident.members), "wait": _wait(member), "first": case.first, "engine": track.engine if track else "",
+        },
+        evidence=unique([*_own_evidence(evidence, rank), *_process_evidence(member), *evidence])[:12],
+    )  # fmt: skip
+
+
+def _own_evidence(evidence: list[Evidence], rank: int) -> list[Evidence]:
+    return [entry for entry in evidence if entry.rank == rank][:2]
+
+
+def _process_evidence(member: Member | None) -> list[Evidence]:
+    process = member.process if member else None
+    if process is None or not process.text:
+        return []
+    return [cite(process.ref, process.text, member.rank if member else None)]
+
+
+def _last_words(incident: Incident, rank: int) -> str:
+    told = [event for about in incident.parsed.inputs for event in about.tail if event.speaker.rank == rank]
+    return told[-1].text[:160] if told else "?"
+
+
+def _wait(member: Member | None) -> str:
+    """What the absent rank itself is in, by its frames, else by its system call."""
+    standing = member.standing if member else None
+    if standing and standing.kind in ("file-lock", "jit", "weights", "idle"):
+        return {"file-lock": "lock"}.get(standing.kind, standing.kind)
+    process = member.process if member else None
+    call = process.syscall.split()[0] if process and process.syscall else ""
+    if call in _OPEN:
+        return "open"
+    if call in _FUTEX:
+        return "lock"
+    if call in _IO:
+        return "io"
+    return "compute" if call == "running" else "python" if standing else "unknown"
+
+
+def _maybe(incident: Incident) -> Iterator[Fact]:
+    """All that speaks against these ranks is that nothing of them is there while others wait."""
+    printed = {t.rank for t in timeouts(incident)}
+    world = incident.world_size or 0
+    waiting = {m.rank for m in waiting_members(incident) if m.rank is not None}
+    for how, absent, op in (
+        ("watchdog", set(range(world)) - printed if 0 < world - len(printed) < world else set(), _timeout_op(incident)),
+        ("flight-recorder", set(undumped(incident, range(world))), "a collective"),
+        ("stack", {m.rank or 0 for m in incident.members if not m.collected} if waiting else set(), _op(waiting_members(incident))),
+    ):
+        if absent and len(absent) <= world / 2:
+            yield Fact(name="rank.maybe_missing", ranks=tuple(sorted(absent)), values={"how": how, "op": op, "of": world})
+
+
+def _timeout_op(incident: Incident) -> str:
+    return next((t.op for t in timeouts(incident)), "a collective")
+
+
+def _symmetric(incident: Incident) -> Iterator[Fact]:
+    """Everybody of whom there should be a stack waits in the same kind of place."""
+    everyone = _everyone(incident)
+    waiting = [m for m in waiting_members(incident)]
+    world = incident.world_size or 0
+    if len(waiting) < 2 or len(waiting) != len(everyone) or len(waiting) < world:
+        return
+    stuck = next((fact for fact in stage_facts(incident) if fact.name == "stage.stuck_between" and fact.values["collective"]), None)
+    places = {m.standing.at.function for m in waiting if m.standing and m.standing.at}
+    if len(places) > 1 or (places == {"synchronize"} and stuck is None):
+        return
+    track = track_of(incident)
+    evidence = [e for m in waiting[:4] for e in _standing_evidence(m)] + list(stuck.evidence if stuck else ())
+    yield Fact(
+        name="wedge.symmetric", ranks=tuple(sorted(m.rank for m in waiting if m.rank is not None)), of_all=True, evidence=unique(evidence)[:12],
+        values={"op": places.pop(), "of": len(waiting), "first": stuck is not None, "stage": str(stuck.values["value"]) if stuck else "",
+                "engine": track.engine if track else ""},
+    )  # fmt: skip

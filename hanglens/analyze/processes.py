@@ -1,0 +1,78 @@
+"""What became of each rank's process: stopped, traced, uninterruptible, gone, ended by an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import regex
+
+from hanglens.analyze.cite import cite, cite_event
+from hanglens.incident import Incident, Member
+from hanglens.model import Traceback
+from hanglens.verdict import Evidence, Fact
+
+_STOP_MESSAGE = regex.compile(r"Failed to suspend process|unexpected waitpid result")
+# Errors that a rank shows because another one ended, timed out or never came, and those of the person who pressed Ctrl+C.
+_CONSEQUENCE = regex.compile(
+    r"KeyboardInterrupt|EngineDead|Watchdog caught|timed? ?out|Timed out|Connection (?:reset|closed|refused)|Broken pipe|ncclRemoteError"
+    r"|remote process exited|ncclUniqueId|ActorDied|ChildFailed|SignalException|SystemExit|Failed to recv|clients joined"
+)
+
+
+def process_facts(incident: Incident) -> Iterator[Fact]:
+    """Facts of single processes, by their state and by what they raised."""
+    for member in (*incident.members, *incident.others):
+        yield from _state(member)
+    yield from _exits(incident)
+    yield from _failures(incident)
+
+
+def _state(member: Member) -> Iterator[Fact]:
+    process = member.process
+    ranks = (member.rank,) if member.rank is not None else ()
+    evidence = [cite(process.ref, process.text, member.rank)] if process and process.text else []
+    evidence += [cite(failure.ref, failure.reason[:500], member.rank) for failure in member.failures[:1]]
+    pid = member.pid or 0
+    state = process.state if process else ""
+    if state == "T" and not (process and process.tracer):
+        yield Fact(name="rank.stopped", ranks=ranks, values={"pid": pid}, evidence=tuple(evidence))
+    elif state in ("t", "T"):
+        yield Fact(name="rank.traced", ranks=ranks, values={"pid": pid}, evidence=tuple(evidence))
+    elif state == "D":
+        wchan = process.wchan if process else ""
+        yield Fact(name="rank.uninterruptible", ranks=ranks, values={"pid": pid, "wchan": wchan}, evidence=tuple(evidence))
+    elif state in ("Z", "X"):
+        yield Fact(name="rank.gone", ranks=ranks, values={"how": "zombie"}, evidence=tuple(evidence))
+
+
+def _exits(incident: Incident) -> Iterator[Fact]:
+    """Exit codes that the launcher printed; -15 is what it did to the survivors."""
+    for event in incident.parsed.events:
+        if event.name == "torch.exit" and event.fields["code"] not in ("-15", "0"):
+            pid = int(event.fields["pid"])
+            rank = next((m.rank for m in incident.members if m.pid == pid and m.rank is not None), None)
+            yield Fact(
+                name="rank.gone", ranks=(rank,) if rank is not None else (), evidence=(cite_event(event),),
+                values={"how": "launcher", "exit_code": int(event.fields["code"])},
+            )  # fmt: skip
+
+
+def _failures(incident: Incident) -> Iterator[Fact]:
+    """Tracebacks that end in an error of the rank's own."""
+    seen: set[int | None] = set()
+    for traceback in incident.parsed.tracebacks:
+        rank = traceback.speaker.rank
+        if traceback.error and not _CONSEQUENCE.search(traceback.error) and rank not in seen:
+            seen.add(rank)
+            yield Fact(
+                name="rank.failed", ranks=(rank,) if rank is not None else (), values={"error": traceback.error[:200]},
+                evidence=tuple(_traceback_evidence(traceback)),
+            )  # fmt: skip
+
+
+def _traceback_evidence(traceback: Traceback) -> Iterator[Evidence]:
+    if traceback.error_ref:
+        yield cite(traceback.error_ref, traceback.error_text[:500], traceback.speaker.rank)
+    for frame in traceback.frames[-1:]:
+        if frame.ref:
+            yield cite(frame.ref, frame.text, traceback.speaker.rank)

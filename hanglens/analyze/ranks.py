@@ -1,0 +1,219 @@
+"""Join everything that was read to ranks: one Member for each rank of the job, whether anything of it was collected or not."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hanglens.analyze.identity import Claim, Key, claims, resolve, tag_rank
+from hanglens.analyze.stacks import samples, working_thread
+from hanglens.analyze.worldsize import world_size
+from hanglens.incident import Incident, Member, Standing
+from hanglens.knowledge.tables import load_frames
+from hanglens.model import DumpFailure, Event, Input, Parsed, Process, Speaker, Stack
+
+MOST_ROWS = 4096  # a world size beyond this is not believed without evidence of each rank
+_RUN_STARTS = ("lmdeploy.start", "vllm.start", "sglang.start")
+
+
+def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
+    """`several_hosts`: the first folder of every file's path stands for a host, so that equal pids are different processes."""
+    parsed = _last_runs(parsed)
+    scope_of = _Scopes(several_hosts)
+    pid_of_group = _group_pids(parsed, scope_of)
+    parsed = _with_pids(parsed, scope_of, pid_of_group)
+    world, known_by = world_size(parsed)
+    chosen = _complete(resolve(list(claims(parsed, world, scope_of, pid_of_group))), parsed, scope_of, world)
+    parsed = _with_ranks(parsed, scope_of, chosen, pid_of_group)
+    processes = _processes(parsed, scope_of)
+    members, others = _members(parsed, scope_of, chosen, processes, world)
+    return Incident(parsed, tuple(members), tuple(others), world, known_by)
+
+
+class _Scopes(dict[str, str]):
+    """The host scope of each file: its first folder, where several hosts were given."""
+
+    def __init__(self, several: bool) -> None:
+        super().__init__()
+        self._several = several
+
+    def __missing__(self, file: str) -> str:
+        self[file] = file.split("/", 1)[0] if self._several else ""
+        return self[file]
+
+
+def _last_runs(parsed: Parsed) -> Parsed:
+    """Of a log that holds several runs of an engine, the events of the last one."""
+    starts: dict[str, list[int]] = defaultdict(list)
+    for event in parsed.events:
+        if event.name in _RUN_STARTS and event.speaker.pid is None and event.ref.line:
+            starts[event.ref.file].append(event.ref.line)
+    begin = {file: lines[-1] for file, lines in starts.items() if len(lines) > 1}
+    events = tuple(e for e in parsed.events if (e.ref.line or 0) >= begin.get(e.ref.file, 0))
+    return replace(parsed, events=events)
+
+
+def _group_pids(parsed: Parsed, scope_of: dict[str, str]) -> dict[str, int]:
+    """The pid of the process whose files share a group name."""
+    found: dict[str, int] = {}
+    for value in (*parsed.processes, *parsed.stacks, *parsed.dump_failures):
+        if value.group and value.pid is not None:
+            found.setdefault(f"{scope_of[value.ref.file]}\0{value.group}", value.pid)
+    for about in parsed.inputs:
+        if about.group and about.pid is not None:
+            found.setdefault(f"{scope_of[about.file]}\0{about.group}", about.pid)
+    return found
+
+
+def _with_pids(parsed: Parsed, scope_of: dict[str, str], pid_of_group: dict[str, int]) -> Parsed:
+    def pid(value: Process | Stack | DumpFailure) -> int | None:
+        return value.pid if value.pid is not None else pid_of_group.get(f"{scope_of[value.ref.file]}\0{value.group}")
+
+    return replace(
+        parsed,
+        processes=tuple(replace(p, pid=pid(p)) for p in parsed.processes),
+        stacks=tuple(replace(s, pid=pid(s)) for s in parsed.stacks),
+        dump_failures=tuple(replace(f, pid=pid(f)) for f in parsed.dump_failures),
+    )
+
+
+def _complete(chosen: dict[Key, Claim], parsed: Parsed, scope_of: dict[str, str], world: int | None) -> dict[Key, Claim]:
+    """If one working process and one rank are left over, they belong together."""
+    free_ranks = set(range(world or 0)) - {claim.rank for claim in chosen.values()}
+    by_key: dict[Key, list[Stack]] = defaultdict(list)
+    for stack in parsed.stacks:
+        if stack.pid is not None:
+            by_key[scope_of[stack.ref.file], stack.pid].append(stack)
+    free = [key for key, threads in by_key.items() if key not in chosen and _works(threads)]
+    if len(free_ranks) == 1 and len(free) == 1 and chosen:
+        return {**chosen, free[0]: Claim(free[0], free_ranks.pop(), "the one process and the one rank left over", 0)}
+    return chosen
+
+
+def _works(threads: list[Stack]) -> bool:
+    if any(load_frames().helper_commands.search(stack.command) for stack in threads):
+        return False
+    standing = working_thread(threads)
+    return standing is not None and standing.kind not in ("rpc-wait", "idle", "waiting")
+
+
+def _with_ranks(parsed: Parsed, scope_of: dict[str, str], chosen: dict[Key, Claim], pid_of_group: dict[str, int]) -> Parsed:
+    ranks_in: dict[str, set[int]] = defaultdict(set)
+    for event in parsed.events:
+        if event.speaker.rank is not None:
+            ranks_in[event.ref.file].add(event.speaker.rank)
+
+    def of_file(about: Input) -> int | None:
+        pid = about.pid if about.pid is not None else pid_of_group.get(f"{scope_of[about.file]}\0{about.group}")
+        claim = chosen.get((scope_of[about.file], pid)) if pid is not None else None
+        if claim:
+            return claim.rank
+        return about.rank if about.rank is not None and ranks_in[about.file] <= {about.rank} else None
+
+    file_rank = {about.file: of_file(about) for about in parsed.inputs}
+
+    def of_event(event: Event) -> Event:
+        speaker = event.speaker
+        claim = chosen.get((scope_of[event.ref.file], speaker.pid)) if speaker.pid is not None else None
+        rank = claim.rank if claim else speaker.rank if speaker.rank is not None else tag_rank(speaker.tag)
+        rank = rank if rank is not None else file_rank.get(event.ref.file)
+        return event if rank == speaker.rank else replace(event, speaker=replace(speaker, rank=rank))
+
+    inputs = (replace(about, rank=file_rank[about.file], tail=tuple(map(of_event, about.tail))) for about in parsed.inputs)
+    return replace(
+        parsed,
+        inputs=tuple(inputs),
+        events=tuple(map(of_event, parsed.events)),
+        tracebacks=tuple(replace(t, speaker=_speaker(t.speaker, file_rank.get(t.ref.file))) for t in parsed.tracebacks),
+    )
+
+
+def _speaker(speaker: Speaker, file_rank: int | None) -> Speaker:
+    return speaker if speaker.rank is not None else replace(speaker, rank=file_rank)
+
+
+def _processes(parsed: Parsed, scope_of: dict[str, str]) -> dict[Key, Process]:
+    merged: dict[Key, Process] = {}
+    for part in parsed.processes:
+        if part.pid is not None:
+            key = scope_of[part.ref.file], part.pid
+            merged[key] = _merge(merged[key], part) if key in merged else part
+    return merged
+
+
+def _merge(a: Process, b: Process) -> Process:
+    state_from = b if b.text and b.state and not a.text else a
+    return replace(
+        state_from, ppid=a.ppid or b.ppid, command=max(a.command, b.command, key=len), state=a.state or b.state, wchan=a.wchan or b.wchan,
+        syscall=a.syscall or b.syscall, tracer=a.tracer if a.tracer is not None else b.tracer, environ={**a.environ, **b.environ},
+    )  # fmt: skip
+
+
+def _members(
+    parsed: Parsed, scope_of: dict[str, str], chosen: dict[Key, Claim], processes: dict[Key, Process], world: int | None
+) -> tuple[list[Member], list[Member]]:
+    stacks: dict[Key, list[Stack]] = defaultdict(list)
+    failures: dict[Key, list[DumpFailure]] = defaultdict(list)
+    for stack in parsed.stacks:
+        if stack.pid is not None:
+            stacks[scope_of[stack.ref.file], stack.pid].append(stack)
+    for failure in parsed.dump_failures:
+        if failure.pid is not None:
+            failures[scope_of[failure.ref.file], failure.pid].append(failure)
+    hosts = {(scope_of[e.ref.file], e.speaker.pid): e.speaker.host for e in parsed.events if e.speaker.pid and e.speaker.host}
+    by_rank: dict[int, Member] = {}
+    others: list[Member] = []
+    for key in sorted({*stacks, *failures, *processes, *chosen}):
+        claim, process = chosen.get(key), processes.get(key)
+        if claim is None and _helps(process, stacks[key]):
+            continue
+        member = Member(
+            rank=claim.rank if claim else None, host=(claim.host if claim else None) or hosts.get(key) or key[0] or None, pid=key[1],
+            device=claim.device if claim else None, how_known=claim.how if claim else "", process=process,
+            standings=_standings(stacks[key]), failures=tuple(failures[key]), collected=bool(stacks[key] or failures[key] or process),
+        )  # fmt: skip
+        if claim:
+            by_rank[claim.rank] = member
+        elif stacks[key] or failures[key]:
+            others.append(member)
+    told = _ranks_told(parsed)
+    everyone = {*by_rank, *told, *(range(world) if world and world <= MOST_ROWS else ())}
+    loose = _loose_stacks(parsed)
+    members = [_row(rank, by_rank.get(rank), told, loose.get(rank, [])) for rank in sorted(everyone)]
+    return members, others
+
+
+def _row(rank: int, member: Member | None, told: dict[int, str], loose: list[Stack]) -> Member:
+    how = told.get(rank, "")
+    member = member or Member(rank, how_known=how or "counted from the world size")
+    standings = member.standings or _standings(loose)
+    return replace(member, standings=standings, collected=member.collected or bool(how) or bool(standings))
+
+
+def _ranks_told(parsed: Parsed) -> dict[int, str]:
+    """Ranks that spoke themselves: a line, a dump or a log of their own."""
+    told = {dump.rank: "name of its flight-recorder dump" for dump in parsed.recorder_dumps if dump.rank >= 0}
+    told.update({about.rank: "file name" for about in parsed.inputs if about.rank is not None and about.bytes})
+    told.update({event.speaker.rank: "rank printed in its lines" for event in parsed.events if event.speaker.rank is not None})
+    return told
+
+
+def _loose_stacks(parsed: Parsed) -> dict[int, list[Stack]]:
+    found: dict[int, list[Stack]] = defaultdict(list)
+    for stack in parsed.stacks:
+        if stack.pid is None and stack.rank is not None:
+            found[stack.rank].append(stack)
+    return found
+
+
+def _standings(stacks: Iterable[Stack]) -> tuple[Standing, ...]:
+    found = (working_thread(dump) for dump in samples(list(stacks)))
+    return tuple(standing for standing in found if standing)
+
+
+def _helps(process: Process | None, stacks: list[Stack]) -> bool:
+    commands = [stack.command for stack in stacks] + ([process.command] if process else [])
+    if any(load_frames().helper_commands.search(command) for command in commands):
+        return True
+    return bool(stacks) and working_thread(stacks) is None

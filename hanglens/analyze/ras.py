@@ -1,0 +1,56 @@
+"""What NCCL RAS reports say, over one or several of them: who is missing from a communicator, whose counts differ."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from hanglens.analyze.cite import cite
+from hanglens.incident import Incident
+from hanglens.model import RasCommunicator, RasCount
+from hanglens.verdict import Fact
+
+
+def ras_facts(incident: Incident) -> Iterator[Fact]:
+    """ras.counts_differ, and rank.gone for ranks of which RAS has no data."""
+    reports = incident.parsed.ras_reports
+    by_id: dict[str, list[RasCommunicator]] = defaultdict(list)
+    for report in reports:
+        for communicator in report.communicators:
+            by_id[communicator.id].append(communicator)
+    for same in by_id.values():
+        yield from _counts(same)
+        missing = [rank for rank in same[-1].missing if rank.rank is not None]
+        if missing:
+            yield Fact(
+                name="rank.gone", ranks=tuple(sorted({rank.rank for rank in missing if rank.rank is not None})), values={"how": "ras"},
+                evidence=tuple(cite(rank.ref, rank.text, rank.rank) for rank in missing[:4]),
+            )  # fmt: skip
+    everything = [communicator for report in reports for communicator in report.communicators]
+    if everything and not any(c.counts or c.missing or "OK" not in c.errors for c in everything):
+        rows = tuple(cite(c.ref, c.text) for c in everything[:2])
+        yield Fact(name="collective.all_equal", values={"how": "ras", "sizes": False}, of_all=True, evidence=rows)
+
+
+def _counts(same: list[RasCommunicator]) -> Iterator[Fact]:
+    last = same[-1].counts
+    for op in sorted({count.op for count in last}):
+        counts = [count for count in last if count.op == op]
+        low, high = min(c.launched for c in counts), max(c.launched for c in counts)
+        if low == high:
+            continue
+        behind = sorted({rank.rank for c in counts if c.launched == low for rank in c.ranks if rank.rank is not None})
+        yield Fact(
+            name="ras.counts_differ", ranks=tuple(behind), evidence=tuple(cite(c.ref, c.text, _one(c)) for c in counts[:6]),
+            values={"op": op, "behind": low, "ahead": high, "samples": len(same), "frozen": _frozen(same, op)},
+        )  # fmt: skip
+
+
+def _one(count: RasCount) -> int | None:
+    return count.ranks[0].rank if len(count.ranks) == 1 else None
+
+
+def _frozen(same: list[RasCommunicator], op: str) -> bool:
+    """A second report has the same numbers."""
+    numbers = [sorted((c.launched, c.number) for c in sample.counts if c.op == op) for sample in same]
+    return len(numbers) > 1 and numbers[-1] == numbers[-2]

@@ -1,0 +1,190 @@
+"""The tables of the diagnosis: ranks, waits, stack groups, communicators, timeline, inputs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from hanglens.analyze.recorder import Group, groups
+from hanglens.analyze.stacks import same_place
+from hanglens.analyze.stages import stage_of_ranks
+from hanglens.incident import Incident, Member
+from hanglens.model import Collective, Event
+from hanglens.verdict import (
+    CollectiveCell,
+    CommunicatorTable,
+    Fact,
+    InputRow,
+    LastEvent,
+    RankRow,
+    RankStateName,
+    StackGroup,
+    TimelineSpan,
+    Wait,
+)
+
+FRAMES = 24  # of a stack group that are shown
+AROUND = 3  # sequence numbers shown on each side of the odd call
+MOST_SPANS = 400
+
+Facts = Mapping[str, Sequence[Fact]]
+
+
+def rank_rows(incident: Incident, facts: Facts) -> tuple[RankRow, ...]:
+    """One row for each rank of the job, whether anything of it was collected or not."""
+    states = _states(facts)
+    stages = stage_of_ranks(incident)
+    last = _last_events(incident)
+    return tuple(_rank_row(member, states, stages, last) for member in incident.members)
+
+
+def _rank_row(member: Member, states: dict[int, RankStateName], stages: Mapping[int, object], last: dict[int, Event]) -> RankRow:
+    rank = member.rank or 0
+    stage = stages.get(rank)
+    event = last.get(rank)
+    return RankRow(
+        rank=rank, host=member.host, pid=member.pid, device=member.device, state=states.get(rank) or _state_of(member),
+        collected=member.collected, stage=getattr(stage, "title", None),
+        last_event=LastEvent(text=event.text, file=event.ref.file, line=event.ref.line, time=event.time.text if event.time else None) if event else None,
+        waiting_in=_waiting_in(member), how_known=member.how_known,
+    )  # fmt: skip
+
+
+def _states(facts: Facts) -> dict[int, RankStateName]:
+    states: dict[int, RankStateName] = {}
+    names: tuple[tuple[str, RankStateName], ...] = (
+        ("rank.missing_from_collective", "running"), ("collective.timeout", "waiting"), ("rank.failed", "failed"), ("rank.gone", "gone"),
+        ("rank.traced", "stopped"), ("rank.stopped", "stopped"),
+    )  # fmt: skip
+    for name, state in names:
+        for fact in facts.get(name, ()):
+            states.update({rank: state for rank in fact.ranks})
+    return states
+
+
+def _state_of(member: Member) -> RankStateName:
+    standing = member.standing
+    if standing is None:
+        return "unknown"
+    if standing.waits_for_others or standing.kind in ("rendezvous", "rpc-wait"):
+        return "waiting"
+    return "idle" if standing.kind == "idle" else "running"
+
+
+def _waiting_in(member: Member) -> str | None:
+    standing = member.standing
+    return standing.at.text or standing.at.function if standing and standing.at else None
+
+
+def _last_events(incident: Incident) -> dict[int, Event]:
+    last: dict[int, Event] = {}
+    for about in incident.parsed.inputs:
+        for event in about.tail:
+            rank = event.speaker.rank
+            if rank is not None and not (rank in last and _earlier(event, last[rank])):
+                last[rank] = event
+    return last
+
+
+def _earlier(a: Event, b: Event) -> bool:
+    if a.ref.file == b.ref.file:
+        return (a.ref.line or 0) < (b.ref.line or 0)
+    return not (a.time and b.time and a.time.dated == b.time.dated and a.time.seconds >= b.time.seconds)
+
+
+def waits(incident: Incident, facts: Facts) -> tuple[Wait, ...]:
+    """Who waits for whom: members of a collective for the absent, callers for their workers."""
+    found: list[Wait] = []
+    for name in ("rank.missing_from_collective", "rank.stopped", "rank.gone"):
+        for fact in facts.get(name, ()):
+            for rank in fact.ranks:
+                waiting = [m for m in incident.members if m.rank != rank and m.standing and m.standing.waits_for_others]
+                found += [Wait(who=m.rank or 0, for_whom=rank, in_what=_waiting_in(m) or "") for m in waiting]
+    for caller in incident.others:
+        if caller.standing and caller.standing.kind == "rpc-wait":
+            found += [Wait(who=f"pid {caller.pid}", for_whom=m.rank or 0, in_what=_waiting_in(caller) or "") for m in incident.members]
+    return tuple(dict.fromkeys(found))
+
+
+def stack_groups(incident: Incident) -> tuple[StackGroup, ...]:
+    """Processes whose working threads stand in the same calls, largest group first."""
+    by_place: dict[tuple[str, ...], list[Member]] = defaultdict(list)
+    for member in (*incident.members, *incident.others):
+        if member.standing:
+            by_place[tuple(f"{f.function} {f.file}" for f in member.standing.stack.frames)].append(member)
+    rows = [_stack_group(same) for same in by_place.values()]
+    return tuple(sorted(rows, key=lambda row: (-len(row.ranks), row.ranks)))
+
+
+def _stack_group(same: list[Member]) -> StackGroup:
+    standing = same[0].standing
+    sampled = [m for m in same if len(m.standings) > 1]
+    return StackGroup(
+        ranks=tuple(m.rank for m in same if m.rank is not None),
+        processes=tuple(f"pid {m.pid}" for m in same if m.rank is None),
+        frames=tuple(f.text or f.function for f in standing.stack.frames[:FRAMES]) if standing else (),
+        waiting_in=standing.kind if standing else None,
+        moving=any(not same_place(m.standings[0], m.standings[-1]) for m in sampled) if sampled else None,
+    )
+
+
+def communicators(incident: Incident) -> tuple[CommunicatorTable, ...]:
+    """Process groups of the flight recorder with the calls around the last ones, and communicators of NCCL's lines and RAS."""
+    found = [_group_table(group) for group in groups(incident).values() if group.calls]
+    known: dict[str, set[int]] = defaultdict(set)
+    for event in incident.parsed.events:
+        if event.name == "nccl.init":
+            known[event.fields["id"]].add(int(event.fields["rank"]))
+    for report in incident.parsed.ras_reports:
+        for communicator in report.communicators:
+            known[communicator.id] |= set(range(communicator.size or 0)) if (communicator.size or 0) <= 4096 else set()
+    found += [CommunicatorTable(id=name, name="NCCL", members=tuple(sorted(members))) for name, members in known.items()]
+    return tuple(found)
+
+
+def _group_table(group: Group) -> CommunicatorTable:
+    frontier = group.frontier()
+    last = max((call.seq for calls in group.calls.values() for call in calls.values()), default=0)
+    middle = frontier[0].seq if frontier else last
+    cells = [
+        _cell(calls[seq], group, middle)
+        for rank, calls in sorted(group.calls.items())
+        for seq in range(middle - AROUND, middle + AROUND + 1)
+        if seq in calls
+    ]
+    return CommunicatorTable(id=group.name, name=group.description, members=tuple(sorted(group.members)), divergence=tuple(cells))
+
+
+def _cell(call: Collective, group: Group, odd_at: int) -> CollectiveCell:
+    peers = [calls[call.seq] for calls in group.calls.values() if call.seq in calls]
+    agree = sum(peer.op == call.op and peer.input_sizes == call.input_sizes for peer in peers)
+    odd = call.seq == odd_at and call.state != "completed" and agree <= len(peers) / 2 and agree < len(peers)
+    size = "×".join(str(list(s)) for s in call.input_sizes)
+    return CollectiveCell(rank=call.rank, seq=call.seq, op=call.op, state=call.state, size=size, odd=odd, file=call.ref.file, record=call.ref.record)
+
+
+def timeline(incident: Incident) -> tuple[TimelineSpan, ...]:
+    """Stages, time-outs and the silence at the end of each rank's log, on the clock of the logs."""
+    spans = [_instant(event, "stage", event.name.removeprefix("stage:")) for event in incident.parsed.events if event.name.startswith("stage:")]
+    spans += [_instant(event, "timeout", event.fields.get("op", "")) for event in incident.parsed.events if event.name == "torch.timeout"]
+    dated = [about.last_time for about in incident.parsed.inputs if about.last_time and about.last_time.dated]
+    end = max(dated, key=lambda stamp: stamp.seconds, default=None)
+    for about in incident.parsed.inputs:
+        last = about.last_time
+        if end and last and last.dated and about.rank is not None and end.seconds - last.seconds > 1:
+            spans.append(TimelineSpan(rank=about.rank, start=last.text, end=end.text, kind="silence", label=about.file))
+    return tuple(span for span in spans if span)[:MOST_SPANS]
+
+
+def _instant(event: Event, kind: str, label: str) -> TimelineSpan | None:
+    if event.time is None:
+        return None
+    rank = int(event.fields["rank"]) if event.fields.get("rank", "").isdigit() else event.speaker.rank
+    return TimelineSpan(rank=rank, start=event.time.text, end=event.time.text, kind="timeout" if kind == "timeout" else "stage", label=label)
+
+
+def input_rows(incident: Incident) -> tuple[InputRow, ...]:
+    """Every file that was looked at."""
+    return tuple(
+        InputRow(file=i.file, kind=i.kind, bytes=i.bytes, lines=i.lines, rank=i.rank, how_known=i.how_known) for i in incident.parsed.inputs
+    )

@@ -1,0 +1,80 @@
+"""Where a process stands: which of its threads works, and what that thread waits in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from hanglens.incident import Standing
+from hanglens.knowledge.tables import FrameTable, load_frames
+from hanglens.model import Frame, Stack
+
+# A process's work may run outside of its main thread (Ray actors, overlap threads): what says most about it comes first.
+_TELLING = ("collective", "nccl-init", "gpu-comm", "rendezvous", "file-lock", "jit", "weights", "gpu-wait", "own", "rpc-wait", "waiting", "idle")
+
+
+def describe(frame: Frame) -> str:
+    """The frame as the tables see it."""
+    return f"{frame.function} ({frame.file})"
+
+
+def stand(stack: Stack, table: FrameTable | None = None) -> Standing | None:
+    """What one thread does; None for a thread that only helps (monitors, pools, dump threads)."""
+    table = table or load_frames()
+    if not stack.frames or table.helper_threads.search(stack.thread):
+        return None
+    landmark = next((frame for frame in stack.frames if table.landmarks.search(describe(frame))), None)
+    for frame in stack.frames:
+        kind = table.kind(describe(frame))
+        if kind == "helper":
+            return None
+        if kind == "collective" and any(table.idle_callers.search(describe(caller)) for caller in stack.frames):
+            kind = "idle"
+        if kind != "transparent":
+            return Standing(kind, stack, frame, landmark)
+    return Standing("waiting", stack, stack.frames[0], landmark)
+
+
+def working_thread(threads: Iterable[Stack]) -> Standing | None:
+    """The thread that tells most of one process, the main thread where it works itself."""
+    table = load_frames()
+    standings = [standing for standing in (stand(thread, table) for thread in threads) if standing]
+    main = next((s for s in standings if s.stack.thread == "MainThread" or len(standings) == 1), None)
+    if main and main.kind not in ("idle", "waiting", "rpc-wait"):
+        return main
+    others = [s for s in standings if s is not main and (s.stack.thread or s.kind != "own")]
+    return min([*others, *([main] if main else [])], key=lambda s: _TELLING.index(s.kind), default=None)
+
+
+def samples(stacks: Sequence[Stack]) -> list[list[Stack]]:
+    """The dumps of one process in order: text before its JSON twin, one dumper only, native dumps only where there is no other."""
+    files = {stack.ref.file for stack in stacks}
+    chosen = [stack for stack in stacks if not _has_text_twin(stack.ref.file, files)]
+    plain = [stack for stack in chosen if "native" not in stack.ref.file.rsplit("/", 1)[-1]]
+    kept = plain or chosen
+    tools = [stack.tool for stack in kept]
+    main_tool = max(sorted(set(tools)), key=tools.count, default="")
+    return [
+        dump
+        for _, threads in groupby((s for s in kept if s.tool == main_tool), key=lambda stack: stack.ref.file)
+        for dump in _dumps_of_file(list(threads))
+    ]
+
+
+def _has_text_twin(file: str, files: set[str]) -> bool:
+    return file.endswith(".json") and file[: -len(".json")] + ".txt" in files
+
+
+def _dumps_of_file(threads: list[Stack]) -> list[list[Stack]]:
+    """Several dumps of one process may stand in one file; a thread that comes again begins the next."""
+    dumps: list[list[Stack]] = [[]]
+    for thread in threads:
+        if thread.thread_id and thread.thread_id in {seen.thread_id for seen in dumps[-1]}:
+            dumps.append([])
+        dumps[-1].append(thread)
+    return dumps
+
+
+def same_place(a: Standing, b: Standing) -> bool:
+    """Both threads stand in the same calls at the same lines."""
+    return [(f.function, f.file, f.line) for f in a.stack.frames] == [(f.function, f.file, f.line) for f in b.stack.frames]

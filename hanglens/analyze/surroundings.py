@@ -1,0 +1,97 @@
+"""The environment: versions, GPUs and how they are joined, transports, and what of it is unusual."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from hanglens.analyze.cite import cite, cite_event
+from hanglens.analyze.stages import track_of
+from hanglens.incident import Incident
+from hanglens.verdict import Fact, Surrounding, Text
+
+_TRANSPORTS = {"direct shared memory": "SHM"}
+_BUSY, _IDLE = 95, 5  # percent of utilisation
+
+
+def surrounding_facts(incident: Incident) -> Iterator[Fact]:
+    """Everything a rule may ask of the environment."""
+    parsed = incident.parsed
+    if incident.world_size:
+        yield Fact(name="job.world_size", values={"value": incident.world_size})
+    hosts = {event.speaker.host for event in parsed.events if event.speaker.host}
+    if hosts:
+        yield Fact(name="job.hosts", values={"value": len(hosts)})
+    track = track_of(incident)
+    engine = track.engine if track else next((e.source for e in parsed.events if e.source in ("lmdeploy", "vllm", "sglang")), "")
+    if engine:
+        yield Fact(name="engine.name", values={"value": engine})
+    for setting in parsed.settings:
+        name = "engine.version" if setting.name == f"{engine}.version" else setting.name
+        value: str | float = float(setting.value) if setting.name.endswith("_bytes") and setting.value.isdigit() else setting.value
+        yield Fact(name=name, values={"value": value}, evidence=(cite(setting.ref, setting.text),))
+    seen: set[tuple[str, str]] = set()
+    for event in parsed.events:
+        name, value = {"nccl.version": ("nccl.version", event.fields.get("version", "")),
+                       "nccl.channel": ("nccl.transport", event.fields.get("transport", ""))}.get(event.name, ("", ""))  # fmt: skip
+        value = _TRANSPORTS.get(value, value)
+        if name and (name, value) not in seen:
+            seen.add((name, value))
+            yield Fact(name=name, values={"value": value}, evidence=(cite_event(event),))
+    yield from _topology(incident)
+    yield from _one_idle_gpu(incident)
+
+
+def _topology(incident: Incident) -> Iterator[Fact]:
+    links = incident.parsed.gpu_links
+    if not links:
+        return
+    kinds = sorted({link.kind for link in links})
+    nvlink = [kind for kind in kinds if kind.startswith("NV")]
+    name = "topology.pcie_only" if not nvlink else "topology.nvlink" if len(nvlink) == len(kinds) else "topology.mixed_links"
+    yield Fact(name=name, values={"links": ", ".join(kinds)}, evidence=tuple(cite(link.ref, link.text) for link in links[:1]))
+
+
+def _one_idle_gpu(incident: Incident) -> Iterator[Fact]:
+    gpus = [gpu for gpu in incident.parsed.gpus if gpu.utilisation is not None]
+    ours = {member.pid for member in (*incident.members, *incident.others) if member.pid is not None}
+    if any(pid not in ours for gpu in gpus for pid in gpu.pids) and ours:
+        return
+    idle = [gpu for gpu in gpus if (gpu.utilisation or 0) <= _IDLE]
+    busy = [gpu for gpu in gpus if (gpu.utilisation or 0) >= _BUSY]
+    if len(idle) == 1 and len(busy) == len(gpus) - 1 and len(busy) >= 2:
+        yield Fact(
+            name="gpu.one_idle", values={"index": idle[0].index, "others": len(busy)}, evidence=tuple(cite(g.ref, g.text) for g in (*idle, *busy[:2]))
+        )
+
+
+def environment(incident: Incident) -> list[Surrounding]:
+    """Versions, GPUs and switches for the report; more than one value of what should be one is marked."""
+    values: dict[str, list[tuple[str, str, int | None]]] = defaultdict(list)
+    for setting in incident.parsed.settings:
+        values[setting.name].append((setting.value, setting.ref.file, setting.ref.line))
+    for event in incident.parsed.events:
+        if event.name == "nccl.version":
+            values["nccl.version"].append((event.fields["version"], event.ref.file, event.ref.line))
+        elif event.name == "nccl.network":
+            values["nccl.network"].append((event.fields["network"], event.ref.file, event.ref.line))
+        elif event.name == "nccl.switch":
+            values[event.fields["name"]].append((event.fields["value"], event.ref.file, event.ref.line))
+    for gpu in incident.parsed.gpus:
+        values["gpu.name"].append((gpu.name, gpu.ref.file, gpu.ref.line))
+    rows = []
+    for name in sorted(values):
+        different = list(dict.fromkeys(value for value, _, _ in values[name]))
+        _, file, line = values[name][0]
+        unusual = Text(en="differs within the job", zh="在同一任务内不一致") if len(different) > 1 and name in _ONE_VALUE else None
+        rows.append(Surrounding(name=name, value=", ".join(different[:6]), unusual=unusual, file=file, line=line))
+    links = incident.parsed.gpu_links
+    if links:
+        kinds = sorted({link.kind for link in links})
+        pcie = Text(en="GPUs joined over PCIe without NVLink", zh="GPU 之间仅有 PCIe，没有 NVLink")
+        rows.append(Surrounding(name="topology", value=", ".join(kinds), file=links[0].ref.file, line=links[0].ref.line,
+                                unusual=None if any(kind.startswith("NV") for kind in kinds) else pcie))  # fmt: skip
+    return rows
+
+
+_ONE_VALUE = {"nccl.version", "nccl.network", "torch.version", "driver.version", "gpu.name", "lmdeploy.version"}

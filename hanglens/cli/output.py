@@ -1,0 +1,94 @@
+"""Where a diagnosis goes and in which format: the options that `analyze` and `report` share."""
+
+from __future__ import annotations
+
+import locale
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeVar, cast
+
+import click
+
+from hanglens.errors import HangLensError, UsageError
+from hanglens.verdict import Diagnosis
+
+Format = Literal["html", "json", "md", "text"]
+Lang = Literal["en", "zh"]
+_SUFFIXES: dict[str, Format] = {".html": "html", ".htm": "html", ".json": "json", ".md": "md", ".markdown": "md", ".txt": "text"}
+_Command = TypeVar("_Command", bound=Callable[..., object])
+
+
+def options(command: _Command) -> _Command:
+    """-o, --format and --lang."""
+    for option in (
+        click.option("--lang", type=click.Choice(["en", "zh"]), help="Language; by default the locale's."),
+        click.option("--format", "format_name", type=click.Choice(["html", "json", "md", "text"]), help="Format; overrides the suffix of -o."),
+        click.option("-o", "--output", type=click.Path(dir_okay=False), help="File to write; its suffix picks the format (.html .json .md .txt)."),
+    ):
+        command = option(command)
+    return command
+
+
+def format_of(output: str | None, format_name: str | None) -> Format | None:
+    """The format asked for; None if none was. Raises UsageError for a suffix that names none."""
+    if format_name:
+        return cast(Format, format_name)
+    if output is None:
+        return None
+    suffix = Path(output).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise UsageError(f"the suffix of {output} names no format", "use .html, .json, .md or .txt, or say --format")
+    return _SUFFIXES[suffix]
+
+
+def language(chosen: str | None) -> Lang:
+    """The language asked for, else that of the locale."""
+    if chosen:
+        return cast(Lang, chosen)
+    told = next((os.environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(name)), "") or locale.getlocale()[0] or ""
+    return "zh" if told.lower().startswith("zh") else "en"
+
+
+def rendered(diagnosis: Diagnosis, form: Format, lang: Lang) -> str:
+    """The diagnosis in one of the formats, for a file or a pipe."""
+    if form == "json":
+        from hanglens.serialize import to_json
+
+        return to_json(diagnosis).decode()
+    if form == "html":
+        from hanglens.report.html import render as render_html
+
+        return render_html(diagnosis, lang=lang)
+    if form == "md":
+        from hanglens.report.markdown import render as render_markdown
+
+        return render_markdown(diagnosis, lang=lang)
+    from hanglens.report.text import render as render_text
+
+    return render_text(diagnosis, lang=lang, width=100, colour=False)
+
+
+def write_whole(path: str, text: str) -> None:
+    """Write a file so that it is either whole or not there."""
+    target = Path(path)
+    try:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False) as draft:
+            draft.write(text)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(draft.name, 0o666 & ~umask)
+        os.replace(draft.name, target)
+    except OSError as error:
+        raise HangLensError(f"cannot write {path}: {error.strerror or error}", "choose another place with -o") from None
+
+
+def print_text(diagnosis: Diagnosis, lang: Lang) -> None:
+    """The summary on standard output, in colour and as wide as the terminal where there is one."""
+    from hanglens.report.text import render
+
+    terminal = sys.stdout.isatty()
+    colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    click.echo(render(diagnosis, lang=lang, width=None if terminal else 100, colour=colour), color=colour)

@@ -1,0 +1,69 @@
+"""`hanglens rules`: what rules there are, what is wrong in them, and their own tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from hanglens.cli.output import language
+from hanglens.knowledge.load import RulePack, load_rules
+
+_folders = click.option("--rules", "rule_folders", multiple=True, type=click.Path(path_type=Path), help="Look at this folder instead; may be repeated.")
+
+
+@click.group("rules")
+def command() -> None:
+    """List, check and test rule packs."""
+
+
+def _pack(folders: tuple[Path, ...]) -> RulePack:
+    return load_rules(folders, builtin=not folders)
+
+
+@command.command("list")
+@_folders
+@click.option("--lang", type=click.Choice(["en", "zh"]), help="Language; by default the locale's.")
+def list_rules(rule_folders: tuple[Path, ...], lang: str | None) -> int:
+    """One line a rule: its id, role and title."""
+    pack, speech = _pack(rule_folders), language(lang)
+    width = max((len(rule.id) for rule in pack.rules), default=0)
+    for rule in pack.rules:
+        click.echo(f"{rule.id:<{width}}  {rule.role:<12} {rule.title.zh if speech == 'zh' else rule.title.en}")
+    return _problems(pack)
+
+
+@command.command("lint")
+@_folders
+def lint(rule_folders: tuple[Path, ...]) -> int:
+    """Say what is wrong with each rule and what to do about it."""
+    from hanglens.rules.lint import lint as check
+
+    pack = _pack(rule_folders)
+    complaints = check(pack)
+    for complaint in complaints:
+        click.echo(f"{complaint.rule}: {complaint.message} -- {complaint.recommendation}")
+    click.echo(f"{len(pack.rules)} rules, {len(complaints) + len(pack.problems)} complaints")
+    return 1 if complaints or _problems(pack) else 0
+
+
+@command.command("test")
+@_folders
+def test(rule_folders: tuple[Path, ...]) -> int:
+    """Run the snippets inside the rules."""
+    from hanglens.pipeline import test_rule
+
+    pack = _pack(rule_folders)
+    failures = [failure for rule in pack.rules for failure in test_rule(rule)]
+    for failure in failures:
+        click.echo(failure)
+    snippets = sum(len(rule.matches) + len(rule.near_misses) for rule in pack.rules)
+    click.echo(f"{len(pack.rules)} rules, {snippets} snippets, {len(failures)} failures")
+    return 1 if failures or _problems(pack) else 0
+
+
+def _problems(pack: RulePack) -> int:
+    for problem in pack.problems:
+        print(f"hanglens: {problem}", file=sys.stderr)
+    return 1 if pack.problems else 0

@@ -1,0 +1,62 @@
+"""The evidence with every line, stack and process given to its rank: what the analyses reason about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hanglens.model import DumpFailure, Frame, Parsed, Process, Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where one process stands: its working thread, and what that thread does.
+
+    `kind` is collective, nccl-init, gpu-comm, gpu-wait, rendezvous, rpc-wait, idle, file-lock, jit, weights, own (code that
+    no table knows) or waiting (nothing but waits of the standard library). `at` is the frame that says so,
+    `landmark` the innermost caller that places it in the engine.
+    """
+
+    kind: str
+    stack: Stack
+    at: Frame | None = None
+    landmark: Frame | None = None
+
+    @property
+    def waits_for_others(self) -> bool:
+        """In a collective, or waiting for a GPU that may be inside of one."""
+        return self.kind in ("collective", "nccl-init", "gpu-comm", "gpu-wait")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A process of the job. `rank` is None for one that is no rank or whose rank is not known; `samples` are its dumps in order."""
+
+    rank: int | None
+    host: str | None = None
+    pid: int | None = None
+    device: int | None = None
+    how_known: str = ""
+    process: Process | None = None
+    standings: tuple[Standing, ...] = ()
+    failures: tuple[DumpFailure, ...] = ()
+    collected: bool = False
+
+    @property
+    def standing(self) -> Standing | None:
+        """Where it stood in its last sample."""
+        return self.standings[-1] if self.standings else None
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One incident. `parsed` has global ranks filled in; `members` are the ranks, `others` the processes that are none."""
+
+    parsed: Parsed
+    members: tuple[Member, ...] = ()
+    others: tuple[Member, ...] = ()
+    world_size: int | None = None
+    world_known_by: str = ""
+
+    def member(self, rank: int) -> Member | None:
+        """The member of that rank."""
+        return next((member for member in self.members if member.rank == rank), None)

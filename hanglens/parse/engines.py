@@ -1,0 +1,26 @@
+"""Lines of vLLM, SGLang, Ray and Horovod that analyses need, and the progress bars that any of them draws.
+
+Formats: vLLM 0.4 to 0.2x (`vllm/distributed/parallel_state.py`, `vllm/v1/metrics/loggers.py`), SGLang 0.3 to 0.5
+(`sglang/srt/managers/scheduler*.py`), tqdm 4 (`n/total [elapsed<left, rate]`).
+"""
+
+from __future__ import annotations
+
+from hanglens.scan import Pattern
+
+PATTERNS = (
+    Pattern("vllm.start", r"Initializing a(?: V1)? LLM engine \(v(?P<version>[\w.+]+)\)"),
+    Pattern("vllm.parallel", r"\btensor_parallel_size=(?P<tp>\d+)"),
+    Pattern("vllm.rank_map", r"rank (?P<rank>\d+) in world size (?P<world>\d+) is assigned as"),
+    Pattern("vllm.stats", r"generation throughput: (?P<throughput>[\d.]+) tokens/s, Running: (?P<running>\d+) reqs"),
+    Pattern("vllm.ready", r"Application startup complete|Starting vLLM (?:API )?server", literals=("Application startup complete", "Starting vLLM ")),
+    Pattern("sglang.start", r"\bserver_args=ServerArgs\("),
+    Pattern("sglang.decode", r"Decode batch[.,] .*?gen throughput \(token/s\): (?P<throughput>[\d.]+)", literals=("Decode batch",)),
+    Pattern("sglang.ready", r"The server is fired up and ready to roll"),
+    Pattern("progress.bar", r"(?P<percent>\d+)%[^\[]*?(?:\|| )(?P<done>\d[\d.]*\w?)/(?P<total>\d[\d.]*\w?) \[(?P<elapsed>[\d:]+)<(?P<left>[\d:?]+)",
+            literals=("it/s", "s/it", "examples/s", "B/s", "tokens/s]", "s/step")),
+    Pattern("progress.step", r"\b(?:[Ss]tep|iteration|[Ii]ter)[ :=]{1,3}(?P<step>\d+)", literals=("step", "Step", "iter", "Iter")),
+    Pattern("nccl_tests.row", r"^\s*\d+\s+\d+\s+(?:float|half|int8|uint8|double|bfloat16|int32)\s+(?:sum|none|prod|max|min)\s+-?\d+\s+[\d.]+",
+            literals=(" float ", " half ", " int8 ", " uint8 ", " double ", " bfloat16 ", " int32 ")),
+    Pattern("engine.lmdeploy", r"lmdeploy(?:\.version)?[:=]+ ?(?P<version>\d+\.\d+[\w.]*)"),
+)  # fmt: skip

@@ -1,0 +1,126 @@
+"""Snippets of /proc of one process, each in a file of its own, recognised by what they hold.
+
+Format: `man 5 proc`, Linux 3.10 to 6.x. Of an environment only the names that matter for a hang are kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+from hanglens.model import Parsed, Process, SourceRef
+from hanglens.parse.blocks import Place
+
+LONGEST = 4 << 20  # bytes of one snippet that are looked at
+SETTINGS = re.compile(
+    r"(?:RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|GROUP_RANK|NODE_RANK|NNODES|CUDA_VISIBLE_DEVICES|CUDA_LAUNCH_BLOCKING|CUDA_MODULE_LOADING"
+    r"|CUDA_DEVICE_MAX_CONNECTIONS|OMP_NUM_THREADS|LD_PRELOAD|NVIDIA_VISIBLE_DEVICES|MAX_JOBS"
+    r"|(?:MASTER|NCCL|TORCH|TORCHELASTIC|PYTORCH|GLOO|TP|LMDEPLOY|TM|VLLM|SGLANG|SGL|RAY|OMPI_COMM_WORLD|PMI|SLURM|HF_HUB|TRITON|FLASHINFER|NVSHMEM"
+    r"|UCX|FI|MC)_\w+)$"
+)
+_SECRET = re.compile(r"(?i)token|secret|password|passwd|credential|api_?key")
+
+_STATUS = re.compile(rb"Name:\t[^\n]*\n(?:[A-Z]\w*:[^\n]*\n){0,3}?State:\t[A-Za-z]")
+_STAT = re.compile(r"(?P<pid>\d+) \((?P<name>.{0,64})\) (?P<state>[RSDTtZXxKWPI]) (?P<ppid>\d+)(?: -?\d+){5}", re.DOTALL)
+_ENVIRON = re.compile(rb"(?:[A-Za-z_][A-Za-z0-9_]{0,200}=[^\0]{0,4096}\0){2}")
+_COMMAND = re.compile(rb"(?:/|python|ray::|torchrun)[^\0\n]{0,4096}\0")
+_WCHAN = re.compile(rb"(?:0|[a-z_]\w{1,80})\s*")
+_SYSCALL = re.compile(rb"(?:running|-?\d{1,5}(?: 0x[0-9a-f]{1,16}){2,8})\s*")
+
+
+def sniff_proc(head: bytes, name: str) -> str | None:
+    """Which snippet the first 4 KiB of a file are: status, stat, cmdline, environ, wchan, syscall, or None.
+
+    `name` is the file's, with or without folders. By it alone are wchan, syscall and a command line without NULs told from
+    other words and numbers.
+    """
+    name = re.split(r"[/\\]", name)[-1]
+    if _STATUS.match(head):
+        return "status"
+    if _STAT.match(head[:400].decode("utf-8", "replace")):
+        return "stat"
+    if _ENVIRON.match(head):
+        return "environ"
+    if _COMMAND.match(head) or ("cmdline" in name and _is_command(head)):
+        return "cmdline"
+    shapes = (("wchan", _WCHAN), ("syscall", _SYSCALL))
+    return next((kind for kind, shape in shapes if kind in name and shape.fullmatch(head)), None)
+
+
+def _is_command(head: bytes) -> bool:
+    """Whether this is one line of words; the kernel's own command line, in a file of the same name, is not one of a process."""
+    if head.startswith(b"BOOT_IMAGE="):
+        return False
+    return bool(head.strip(b"\0 \n")) and b"\n" not in head.strip() and head.replace(b"\0", b" ").decode("utf-8", "replace").isprintable()
+
+
+def parse_proc(kind: str, data: bytes, place: Place) -> Parsed:
+    """Read a snippet of the kind that `sniff_proc` named; it gives partial Processes."""
+    text = data[:LONGEST].decode("utf-8", "replace")
+    if kind == "status":
+        return Parsed(processes=tuple(_statuses(text, place)))
+    return Parsed(processes=(_ONE[kind](text, place),)) if kind in _ONE else Parsed()
+
+
+def _statuses(text: str, place: Place) -> Iterator[Process]:
+    """Several, where somebody wrote the files of several processes into one."""
+    lines = text.split("\n")
+    starts = [number for number, line in enumerate(lines) if line.startswith("Name:\t")]
+    for start, end in pairwise([*starts, len(lines)]):
+        rows = {name: value.strip() for name, _, value in (line.partition(":") for line in lines[start:end])}
+        at = next((n for n in range(start, end) if lines[n].startswith("State:")), start)
+        yield Process(
+            SourceRef(place.file, at + 1),
+            pid=_number(rows.get("Pid", ""), place.pid),
+            ppid=_number(rows.get("PPid", "")),
+            command=rows.get("Name", ""),
+            state=rows.get("State", "")[:1],
+            tracer=_number(rows.get("TracerPid", "")),
+            text=lines[at][:500],
+            group=place.group,
+        )
+
+
+def _stat(text: str, place: Place) -> Process:
+    found = _STAT.match(text)
+    ref, line = SourceRef(place.file, 1), text.partition("\n")[0][:500]
+    if not found:
+        return Process(ref, pid=place.pid, text=line, group=place.group)
+    pid, ppid = _number(found["pid"]), _number(found["ppid"])
+    return Process(ref, pid=pid, ppid=ppid, command=found["name"], state=found["state"], text=line, group=place.group)
+
+
+def _cmdline(text: str, place: Place) -> Process:
+    command = " ".join(text.replace("\0", " ").split())
+    return Process(SourceRef(place.file, 1), pid=place.pid, command=command, text=command[:500], group=place.group)
+
+
+def _environ(text: str, place: Place) -> Process:
+    pairs = (pair.partition("=") for pair in text.split("\0"))
+    kept = {name: value[:1000] for name, _, value in pairs if SETTINGS.match(name) and not _SECRET.search(name)}
+    return Process(SourceRef(place.file, 1), pid=place.pid, environ=kept, group=place.group)
+
+
+def _wchan(text: str, place: Place) -> Process:
+    """`0` means that the process waits for nothing in the kernel, or that the reader may not know."""
+    word = text.strip()
+    return Process(SourceRef(place.file, 1), pid=place.pid, wchan="" if word == "0" else word, text=word, group=place.group)
+
+
+def _syscall(text: str, place: Place) -> Process:
+    line = text.strip()
+    return Process(SourceRef(place.file, 1), pid=place.pid, syscall=line.split(" ")[0], text=line[:500], group=place.group)
+
+
+def _number(text: str, default: int | None = None) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else default
+
+
+_ONE: dict[str, Callable[[str, Place], Process]] = {
+    "stat": _stat,
+    "cmdline": _cmdline,
+    "environ": _environ,
+    "wchan": _wchan,
+    "syscall": _syscall,
+}

@@ -1,0 +1,134 @@
+"""Open, parse, analyze, apply the rules, conclude: evidence in, Diagnosis out."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import BinaryIO
+
+from hanglens import __version__
+from hanglens.advice import next_evidence, summary
+from hanglens.analyze import compute_facts, rows
+from hanglens.analyze.ranks import build_incident
+from hanglens.analyze.surroundings import environment
+from hanglens.bundle import Item, Limits, open_evidence
+from hanglens.errors import InputError
+from hanglens.incident import Incident
+from hanglens.knowledge.load import RulePack
+from hanglens.knowledge.schema import Rule, Snippet
+from hanglens.model import Event, Gap, Parsed
+from hanglens.parse import build_index, read_item
+from hanglens.rules.conclude import conclude
+from hanglens.rules.conditions import Observed
+from hanglens.rules.findings import candidates
+from hanglens.verdict import Confidence, CulpritProcess, Diagnosis, Fact, GapRow
+
+Progress = Callable[[str], None]
+
+
+def diagnose(
+    paths: Sequence[str], pack: RulePack, *, limits: Limits | None = None, stdin: BinaryIO | None = None, progress: Progress = lambda _: None
+) -> Diagnosis:
+    """Diagnose the evidence under `paths`, one incident.
+
+    Raises:
+        UsageError: a path does not exist.
+        InputError: nothing in them could be read.
+    """
+    parsed = read_evidence(open_evidence(paths, limits=limits, stdin=stdin), pack, progress)
+    if not any(about.kind not in ("unknown", "unreadable") for about in parsed.inputs):
+        why = "; ".join(f"{gap.what}: {gap.why}" for gap in parsed.gaps[:3]) or "no file in it"
+        raise InputError(f"nothing readable in the input ({why})", "give log files, stack dumps, a folder or an archive of them")
+    return diagnose_parsed(parsed, pack, several_hosts=len(set(paths)) > 1)
+
+
+def read_evidence(items: Iterable[Item | Gap], pack: RulePack, progress: Progress = lambda _: None) -> Parsed:
+    """Read every file; each item is read before the next one is taken."""
+    index = build_index(pattern for rule in pack.rules for pattern in rule.patterns())
+    parts: list[Parsed] = []
+    for item in items:
+        if isinstance(item, Gap):
+            parts.append(Parsed(gaps=(item,)))
+        else:
+            progress(item.path)
+            parts.append(read_item(item.path, item.size, item.open, index))
+    return Parsed.total(parts)
+
+
+def diagnose_parsed(parsed: Parsed, pack: RulePack, *, several_hosts: bool = False) -> Diagnosis:
+    """The reasoning, on what has been read."""
+    incident = build_incident(parsed, several_hosts=several_hosts)
+    facts = compute_facts(incident)
+    fired = candidates(pack.rules, observe(incident, facts))
+    conclusion = conclude(fired, facts)
+    culprits = conclusion.chosen.culprits if conclusion.chosen else ()
+    return Diagnosis(
+        tool_version=__version__,
+        verdict=conclusion.verdict,
+        summary=summary(conclusion, culprits, incident),
+        root_cause=conclusion.root_cause,
+        culprit_ranks=culprits,
+        culprit_processes=_processes(incident, culprits),
+        victim_ranks=tuple(m.rank for m in incident.members if m.rank is not None and m.rank not in culprits and _waits(incident, m.rank, facts)),
+        world_size=incident.world_size,
+        findings=conclusion.findings,
+        ranks=rows.rank_rows(incident, facts),
+        waits=rows.waits(incident, facts),
+        communicators=rows.communicators(incident),
+        stack_groups=rows.stack_groups(incident),
+        timeline=rows.timeline(incident),
+        environment=tuple(environment(incident)),
+        gaps=tuple(GapRow(what=gap.what, why=gap.why, how_to_collect=gap.how_to_collect) for gap in incident.parsed.gaps),
+        next_evidence=next_evidence(conclusion, fired, facts, incident),
+        inputs=rows.input_rows(incident),
+    )
+
+
+def observe(incident: Incident, facts: dict[str, list[Fact]]) -> Observed:
+    """What the rules are evaluated on."""
+    events: dict[str, list[Event]] = defaultdict(list)
+    for event in incident.parsed.events:
+        events[event.name].append(event)
+    rank_of_pid = {member.pid: member.rank for member in incident.members if member.pid is not None}
+    return Observed(
+        events=events,
+        facts=facts,
+        stacks=[(stack, rank_of_pid.get(stack.pid, stack.rank)) for stack in incident.parsed.stacks],
+        tails={about.file: about.tail for about in incident.parsed.inputs},
+        world_size=incident.world_size,
+    )
+
+
+def _processes(incident: Incident, culprits: Sequence[int]) -> tuple[CulpritProcess, ...]:
+    members = [incident.member(rank) for rank in culprits]
+    return tuple(CulpritProcess(host=m.host, pid=m.pid, rank=m.rank) for m in members if m and m.pid is not None)
+
+
+def _waits(incident: Incident, rank: int, facts: dict[str, list[Fact]]) -> bool:
+    member = incident.member(rank)
+    timed_out = {r for fact in facts.get("collective.timeout", ()) for r in fact.ranks}
+    return rank in timed_out or bool(member and member.standing and member.standing.waits_for_others)
+
+
+def test_rule(rule: Rule) -> list[str]:
+    """Run the snippets inside a rule; a sentence for each that does not do as it must."""
+    failures = []
+    for n, snippet in enumerate(rule.matches):
+        fired = _fire(rule, snippet)
+        if fired is None:
+            failures.append(f"{rule.id}: tests.match.{n} does not match")
+        elif snippet.confidence and fired != snippet.confidence:
+            failures.append(f"{rule.id}: tests.match.{n} is {fired}, not {snippet.confidence}")
+    failures += [f"{rule.id}: tests.near_miss.{n} matches" for n, snippet in enumerate(rule.near_misses) if _fire(rule, snippet)]
+    return failures
+
+
+def _fire(rule: Rule, snippet: Snippet) -> Confidence | None:
+    """How sure the rule is of the snippet; None if it does not fire."""
+    files = {name: text.encode() for name, text in snippet.files.items()}
+    items = [Item(name, len(data), partial(io.BytesIO, data)) for name, data in files.items()]
+    incident = build_incident(read_evidence(items, RulePack((rule,))), several_hosts=False)
+    fired = candidates([rule], observe(incident, compute_facts(incident)))
+    return fired[0].finding.confidence if fired else None

@@ -1,0 +1,243 @@
+"""The terminal summary: what stands still, who is to blame, why, and what to do now, on about one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text as Words
+
+from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, label, pick
+from hanglens.report.plain import cut
+from hanglens.report.view import Card, Culprit, Quote, RankGroup, ReportView, WaitView, view
+from hanglens.verdict import Diagnosis, Fix, GapRow, NextEvidence, Text
+
+WIDTH = 100
+WIDEST = 120  # prose in longer lines is hard to read
+CULPRITS = 4
+QUOTES = 6
+RANK_ROWS = 20
+OTHERS = 6
+_QUOTE_LENGTH = 200
+_PLACE_LENGTH = 48
+_WHY_LENGTH = 400
+
+_COLOURS = {"hung": "bold red", "failed": "bold red", "slow": "bold yellow", "healthy": "bold green", "unknown": "bold magenta"}
+_STATE_COLOURS = {"failed": "red", "gone": "red", "stopped": "yellow", "unknown": "magenta"}
+
+
+def render(d: Diagnosis, *, lang: Lang, width: int | None, colour: bool) -> str:
+    """The summary in one language; `width` in columns (None: 100; at most 120 are used).
+
+    Commands are never wrapped, so that they can be copied. Without `colour` there is no escape sequence at all.
+    """
+    out = StringIO()
+    console = Console(
+        file=out,
+        width=min(width or WIDTH, WIDEST),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+        force_jupyter=False,
+        _environ={},
+    )
+    page = _Page(view(d), lang)
+    for part in page.parts():
+        console.print(part, soft_wrap=isinstance(part, _Command))
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip("\n").split("\n")) + "\n"
+
+
+class _Command(Words):
+    """Words to copy: printed on one line however long."""
+
+
+class _Page:
+    """The parts of the summary in one language, in the order of printing."""
+
+    def __init__(self, shown: ReportView, lang: Lang) -> None:
+        self.v, self.d, self.lang = shown, shown.d, lang
+
+    def parts(self) -> Iterator[RenderableType]:
+        """Everything, from the verdict to the gaps."""
+        yield self.verdict()
+        yield from self.blame()
+        action = (self.fix, self.next_evidence) if self.v.decided else (self.next_evidence, self.fix)
+        for section in (self.evidence, *action, self.waits, self.ranks, self.others, self.gaps):
+            yield from section()
+
+    def say(self, english: str, **values: object) -> str:
+        return pick(label(english, **values), self.lang)
+
+    def text(self, text: Text | None) -> str:
+        return pick(text, self.lang).replace("\n", " ") if text else ""
+
+    def heading(self, english: str) -> RenderableType:
+        return Words("\n" + self.say(english), style="bold")
+
+    def verdict(self) -> RenderableType:
+        word = self.say(VERDICTS[self.d.verdict])
+        return Words.assemble((word, _COLOURS[self.d.verdict]), "  ", (self.text(self.d.summary), "bold"))
+
+    def blame(self) -> Iterator[RenderableType]:
+        grid = _grid()
+        if self.v.culprits:
+            named = [self.culprit(culprit) for culprit in self.v.culprits[:CULPRITS]] + ["…"] * (len(self.v.culprits) > CULPRITS)
+            grid.add_row(Words(self.say("To blame"), style="bold"), Words("\n".join(named)))
+        if cause := self.d.root_cause:
+            grid.add_row(Words(self.say("Cause"), style="bold"), Words.assemble(self.text(cause.title), (f"  {cause.id}", "dim")))
+            grid.add_row("", Words(self.say(CONFIDENCES[cause.confidence])))
+            if self.v.lead:
+                grid.add_row(Words(self.say("Why"), style="bold"), Words(cut(self.text(self.v.lead.finding.explanation), _WHY_LENGTH)))
+        elif self.d.verdict != "healthy":
+            grid.add_row(Words(self.say("Cause"), style="bold"), Words(self.say("not decidable from this evidence")))
+        if grid.row_count:
+            yield Words()
+            yield grid
+
+    def culprit(self, culprit: Culprit) -> str:
+        named = (("rank {n}", culprit.rank), ("host {n}", culprit.host), ("pid {n}", culprit.pid), ("GPU {n}", culprit.device))
+        return " · ".join(self.say(name, n=value) for name, value in named if value is not None)
+
+    def evidence(self) -> Iterator[RenderableType]:
+        quotes = _best(self.v.lead) if self.v.lead else [("+", q) for card in self.v.observations[:3] for q in card.supporting[:1]]
+        if not quotes:
+            return
+        yield self.heading("Evidence" if self.v.lead else "What is seen")
+        grid = _grid()
+        for sign, quote in quotes:
+            grid.add_row(Words(_short(quote.place), style="cyan" if sign == "+" else "yellow"), self.quoted(sign, quote))
+        yield _indented(grid)
+
+    def quoted(self, sign: str, quote: Quote) -> Words:
+        words = Words(cut(quote.text.strip(), _QUOTE_LENGTH))
+        return words if sign == "+" else Words.assemble((self.say("against") + ": ", "yellow"), words)
+
+    def fix(self) -> Iterator[RenderableType]:
+        for fix in self.v.fixes[:1]:
+            yield self.heading("Do this first" if self.v.decided else "If it is this cause")
+            yield from self.remedy(fix)
+
+    def remedy(self, fix: Fix) -> Iterator[RenderableType]:
+        yield _indented(Words(self.text(fix.title)))
+        yield from _command(fix.command)
+        grid = _grid()
+        for name, text in (("Risk", fix.risk), ("Check", fix.verify)):
+            if self.text(text):
+                grid.add_row(Words(self.say(name), style="dim"), Words(self.text(text)))
+        if grid.row_count:
+            yield _indented(grid)
+
+    def next_evidence(self) -> Iterator[RenderableType]:
+        if self.d.next_evidence:
+            yield self.heading("To be sure, collect" if self.v.decided else "Collect this next")
+        for item in self.d.next_evidence[:3]:
+            yield from self.wanted(item)
+
+    def wanted(self, item: NextEvidence) -> Iterator[RenderableType]:
+        yield _indented(Words(self.text(item.what)))
+        yield from _command(item.command)
+        if item.splits:
+            yield Padding(Words(self.say("tells apart: {causes}", causes=", ".join(item.splits)), style="dim"), (0, 0, 0, 4))
+
+    def waits(self) -> Iterator[RenderableType]:
+        if self.v.waits:
+            yield self.heading("Who waits for whom")
+        for wait in self.v.waits[:OTHERS]:
+            yield _indented(Words(self.wait(wait)))
+        if len(self.v.waits) > OTHERS:
+            yield _indented(Words(self.say("… and {n} more", n=len(self.v.waits) - OTHERS)))
+
+    def wait(self, wait: WaitView) -> str:
+        some = "rank {n}" if wait.ranks.isdecimal() else "ranks {n}"
+        who = " · ".join(part for part in (wait.ranks and self.say(some, n=wait.ranks), wait.names) if part)
+        whom = wait.for_name if wait.for_rank is None else self.say("rank {n}", n=wait.for_rank)
+        return f"{who} → {whom}  ({wait.in_what})"
+
+    def ranks(self) -> Iterator[RenderableType]:
+        groups = self.v.groups
+        if not groups:
+            return
+        yield self.heading("Ranks")
+        table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim")
+        table.add_column("", no_wrap=True)
+        for name in ("Rank", "State", "Waits in", "Stage", "Host", "pid"):
+            table.add_column(Words(self.say(name)), overflow="fold")
+        for group in groups[:RANK_ROWS]:
+            table.add_row(*self.rank(group), style="bold" if group.culprit else None)
+        yield _indented(table)
+        if len(groups) > RANK_ROWS:
+            yield _indented(Words(self.say("… and {n} more", n=sum(g.count for g in groups[RANK_ROWS:]))))
+
+    def rank(self, group: RankGroup) -> Iterator[RenderableType]:
+        row = group.row
+        state = self.say(STATES[row.state]) + ("" if row.collected else ", " + self.say("not collected"))
+        yield Words("▶" if group.culprit else "", style="red")
+        yield Words(group.ranks)
+        yield Words(state, style=_STATE_COLOURS.get(row.state, ""))
+        for text in (row.waiting_in or "", self.text(row.stage), group.hosts, group.pids):
+            yield Words(text)
+
+    def others(self) -> Iterator[RenderableType]:
+        cards = (*self.v.possible, *self.v.contributing, *self.v.ruled_out)
+        if not cards:
+            return
+        yield self.heading("Other causes considered")
+        grid = _grid()
+        for card in cards[:OTHERS]:
+            grid.add_row(Words(self.standing(card), style="dim"), self.considered(card))
+        yield _indented(grid)
+        if len(cards) > OTHERS:
+            yield _indented(Words(self.say("… and {n} more", n=len(cards) - OTHERS)))
+
+    def standing(self, card: Card) -> str:
+        return self.say(ROLES.get(card.finding.role) or CONFIDENCE_WORDS[card.finding.confidence])
+
+    def considered(self, card: Card) -> Words:
+        why = self.text(card.finding.why_not) or next((q.place for q in card.supporting), "")
+        return Words.assemble(self.text(card.finding.title), (f"  {card.finding.rule}", "dim"), f"\n{why}" if why else "")
+
+    def gaps(self) -> Iterator[RenderableType]:
+        if self.d.gaps:
+            yield self.heading("Not in the evidence")
+        for gap in self.d.gaps[:OTHERS]:
+            yield from self.gap(gap)
+        if len(self.d.gaps) > OTHERS:
+            yield _indented(Words(self.say("… and {n} more", n=len(self.d.gaps) - OTHERS)))
+
+    def gap(self, gap: GapRow) -> Iterator[RenderableType]:
+        yield _indented(Words(f"{gap.what}: {gap.why}" if gap.why else gap.what))
+        yield from _command(gap.how_to_collect)
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    grid.add_column(overflow="fold")
+    grid.add_column(overflow="fold", ratio=1)
+    return grid
+
+
+def _indented(part: RenderableType) -> RenderableType:
+    return Padding(part, (0, 0, 0, 2))
+
+
+def _short(place: str) -> str:
+    """The end of a long place: the name of the file and the line matter most."""
+    return place if len(place) <= _PLACE_LENGTH else "…" + place[1 - _PLACE_LENGTH :]
+
+
+def _command(command: str) -> Iterator[RenderableType]:
+    for line in command.splitlines():
+        yield _Command(f"    $ {line}", style="green")
+
+
+def _best(card: Card) -> list[tuple[str, Quote]]:
+    """The first lines for a finding, and always one against it if there is any."""
+    against = [("-", quote) for quote in card.opposing[:2]]
+    return [("+", quote) for quote in card.supporting[: QUOTES - len(against)]] + against

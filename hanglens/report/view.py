@@ -1,0 +1,298 @@
+"""What every report shows: the Diagnosis made harmless, sorted into sections and folded. Renderers only print it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from hanglens.report.plain import clean
+from hanglens.verdict import (
+    CollectiveCell,
+    CommunicatorTable,
+    Diagnosis,
+    Evidence,
+    Finding,
+    Fix,
+    LastEvent,
+    RankRow,
+    RankStateName,
+    Role,
+    StackGroup,
+    Surrounding,
+    Wait,
+)
+
+LETTERS: dict[RankStateName, str] = {
+    "running": "R", "waiting": "W", "stopped": "S", "gone": "G", "failed": "F", "idle": "I", "unknown": "?",
+}  # fmt: skip
+FOLD_ABOVE = 32  # more ranks than this are shown as groups of equals, also where there is room
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """One line of evidence: `place` is file:line; `before` and `after` are the lines around it, where they are known."""
+
+    place: str
+    text: str
+    rank: int | None
+    time: str | None
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A finding and its evidence, split by what it speaks for; `anchor` is unique in the page."""
+
+    anchor: str
+    finding: Finding
+    ranks: str
+    supporting: tuple[Quote, ...]
+    opposing: tuple[Quote, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """A process to blame, with all that is known of it."""
+
+    rank: int | None
+    host: str | None
+    pid: int | None
+    device: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RankGroup:
+    """Ranks of which the same is known. `hosts`, `pids` and `devices` name at most three; `last_event` is that of a single rank."""
+
+    ranks: str
+    count: int
+    row: RankRow
+    hosts: str
+    pids: str
+    devices: str
+    last_event: LastEvent | None
+    culprit: bool
+    victim: bool
+
+    @property
+    def letter(self) -> str:
+        """The state in one letter."""
+        return LETTERS[self.row.state]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Calls of a communicator, ranks × sequence numbers; equal rows are one; a cell is None where a rank made no call."""
+
+    table: CommunicatorTable
+    members: str
+    seqs: tuple[int, ...]
+    rows: tuple[tuple[str, tuple[CollectiveCell | None, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StackView:
+    """Ranks (and processes) at one place of the code."""
+
+    who: str
+    group: StackGroup
+    culprit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WaitView:
+    """Everybody who waits for one rank or process in one place: `ranks` as ranges, `names` of processes."""
+
+    ranks: str
+    names: str
+    for_rank: int | None
+    for_name: str
+    in_what: str
+    culprit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReportView:
+    """A whole report. `d` is the diagnosis with every string made harmless; `lead` the finding that is its root cause.
+
+    `decided`: the root cause is confirmed or likely, or the job is well; otherwise the next evidence comes before any fix.
+    """
+
+    d: Diagnosis
+    decided: bool
+    lead: Card | None
+    fixes: tuple[Fix, ...]
+    possible: tuple[Card, ...]
+    contributing: tuple[Card, ...]
+    cascades: tuple[Card, ...]
+    observations: tuple[Card, ...]
+    ruled_out: tuple[Card, ...]
+    culprits: tuple[Culprit, ...]
+    cells: tuple[RankGroup, ...]
+    groups: tuple[RankGroup, ...]
+    missing: str
+    matrices: tuple[Matrix, ...]
+    stacks: tuple[StackView, ...]
+    waits: tuple[WaitView, ...]
+    environment: tuple[Surrounding, ...]
+
+    @property
+    def rows(self) -> tuple[RankGroup, ...]:
+        """The rows of a full rank table: every rank, or groups of equals where there are many."""
+        return self.cells if len(self.cells) <= FOLD_ABOVE else self.groups
+
+
+def view(d: Diagnosis) -> ReportView:
+    """Sort and fold a diagnosis for printing."""
+    d = clean(d)
+    cards = _cards(d.findings)
+    lead = next((c for c in cards if d.root_cause and c.finding.rule == d.root_cause.id and c.finding.role != "ruled-out"), None)
+    firm = d.root_cause is not None and d.root_cause.confidence != "possible"
+
+    def of(role: Role) -> tuple[Card, ...]:
+        return tuple(card for card in cards if card.finding.role == role and card is not lead)
+
+    return ReportView(
+        d=d,
+        decided=firm or d.verdict in ("healthy", "slow"),
+        lead=lead,
+        fixes=lead.finding.fixes if lead else (),
+        possible=of("cause"),
+        contributing=of("contributing"),
+        cascades=of("cascade"),
+        observations=of("observation"),
+        ruled_out=of("ruled-out"),
+        culprits=_culprits(d),
+        cells=tuple(sorted(_folded(d, lambda row: row.rank), key=lambda cell: cell.row.rank)),
+        groups=tuple(sorted(_folded(d, lambda row: (row.state, row.collected, row.waiting_in, row.stage)), key=lambda g: not g.culprit)),
+        missing=ranges(row.rank for row in d.ranks if not row.collected),
+        matrices=tuple(_matrix(table) for table in d.communicators),
+        stacks=tuple(_stack(group, d.culprit_ranks) for group in d.stack_groups),
+        waits=_waits(d),
+        environment=tuple(sorted(d.environment, key=lambda fact: fact.unusual is None)),
+    )
+
+
+def ranges(ranks: Iterable[int]) -> str:
+    """Ranks as people write them.
+
+    >>> ranges((0, 1, 2, 5))
+    '0-2,5'
+    """
+    runs: list[list[int]] = []
+    for rank in sorted(set(ranks)):
+        if runs and rank == runs[-1][-1] + 1:
+            runs[-1].append(rank)
+        else:
+            runs.append([rank])
+    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _cards(findings: Sequence[Finding]) -> tuple[Card, ...]:
+    seen: dict[str, int] = {}
+    return tuple(_card(finding, _anchor(finding.rule, seen)) for finding in findings)
+
+
+def _anchor(rule: str, seen: dict[str, int]) -> str:
+    slug = re.sub(r"[^a-z0-9]+", "-", rule.lower()).strip("-")
+    seen[slug] = seen.get(slug, 0) + 1
+    return f"finding-{slug}" + (f"--{seen[slug]}" if seen[slug] > 1 else "")
+
+
+def _card(finding: Finding, anchor: str) -> Card:
+    return Card(
+        anchor=anchor,
+        finding=finding,
+        ranks=ranges(finding.ranks),
+        supporting=tuple(_quote(e) for e in finding.evidence if e.polarity == "for"),
+        opposing=tuple(_quote(e) for e in finding.evidence if e.polarity == "against"),
+    )
+
+
+def _quote(e: Evidence) -> Quote:
+    core = e.text.strip("…")  # the text may be cut around its match, the context is not
+    same = [i for i, text in enumerate(e.context) if text == e.text] or [i for i, text in enumerate(e.context) if core in text]
+    at = same[len(same) // 2] if same else None
+    before, after = (e.context, ()) if at is None else (e.context[:at], e.context[at + 1 :])
+    return Quote(_place(e.file, e.line, e.record), e.text, e.rank, e.time, before, after)
+
+
+def _place(file: str, line: int | None, record: int | None) -> str:
+    return f"{file}:{line}" if line is not None else f"{file}#{record}" if record is not None else file
+
+
+def _culprits(d: Diagnosis) -> tuple[Culprit, ...]:
+    """The processes to blame: as listed, then the culprit ranks that are not among them."""
+    rows = {row.rank: row for row in d.ranks}
+
+    def culprit(rank: int | None, host: str | None, pid: int | None) -> Culprit:
+        row = rows.get(-1 if rank is None else rank, RankRow(rank=-1, state="unknown", collected=False))
+        return Culprit(rank, host or row.host, row.pid if pid is None else pid, row.device)
+
+    listed = tuple(culprit(p.rank, p.host, p.pid) for p in d.culprit_processes)
+    named = {p.rank for p in d.culprit_processes}
+    return listed + tuple(culprit(rank, None, None) for rank in d.culprit_ranks if rank not in named)
+
+
+def _folded(d: Diagnosis, key: Callable[[RankRow], object]) -> tuple[RankGroup, ...]:
+    """Rank rows with equal keys as one group; culprits never share a group with others."""
+    culprits, victims = frozenset(d.culprit_ranks), frozenset(d.victim_ranks)
+    groups: dict[object, list[RankRow]] = {}
+    for row in d.ranks:
+        groups.setdefault((row.rank in culprits, row.rank in victims, key(row)), []).append(row)
+    return tuple(_group(rows, culprits, victims) for rows in groups.values())
+
+
+def _group(rows: Sequence[RankRow], culprits: frozenset[int], victims: frozenset[int]) -> RankGroup:
+    first = rows[0]
+    return RankGroup(
+        ranks=ranges(row.rank for row in rows),
+        count=len(rows),
+        row=first,
+        hosts=_few(row.host for row in rows),
+        pids=_few(row.pid for row in rows),
+        devices=_few(row.device for row in rows),
+        last_event=first.last_event if len(rows) == 1 else None,
+        culprit=first.rank in culprits,
+        victim=first.rank in victims,
+    )
+
+
+def _few(values: Iterable[str | int | None]) -> str:
+    known = list(dict.fromkeys(str(value) for value in values if value is not None))
+    return ", ".join(known[:3]) + (f", … ({len(known)})" if len(known) > 3 else "")
+
+
+def _matrix(table: CommunicatorTable) -> Matrix:
+    cells = {(cell.rank, cell.seq): cell for cell in table.divergence}
+    seqs = tuple(sorted({cell.seq for cell in table.divergence}))
+    equal: dict[object, list[int]] = {}
+    for rank in sorted({cell.rank for cell in table.divergence} | (set(table.members) if seqs else set())):
+        row = tuple(cells.get((rank, seq)) for seq in seqs)
+        equal.setdefault(tuple(cell and (cell.op, cell.size, cell.state, cell.odd) for cell in row), []).append(rank)
+    rows = tuple((ranges(ranks), tuple(cells.get((ranks[0], seq)) for seq in seqs)) for ranks in equal.values())
+    return Matrix(table, ranges(table.members), seqs, rows)
+
+
+def _stack(group: StackGroup, culprits: Sequence[int]) -> StackView:
+    who = ", ".join(part for part in (ranges(group.ranks), *group.processes) if part)
+    return StackView(who, group, bool(set(group.ranks) & set(culprits)))
+
+
+def _waits(d: Diagnosis) -> tuple[WaitView, ...]:
+    together: dict[tuple[int | str, str], list[Wait]] = {}
+    for wait in d.waits:
+        together.setdefault((wait.for_whom, wait.in_what), []).append(wait)
+    return tuple(
+        WaitView(
+            ranks=ranges(wait.who for wait in waits if isinstance(wait.who, int)),
+            names=", ".join(dict.fromkeys(wait.who for wait in waits if isinstance(wait.who, str))),
+            for_rank=whom if isinstance(whom, int) else None,
+            for_name=whom if isinstance(whom, str) else "",
+            in_what=in_what,
+            culprit=whom in d.culprit_ranks,
+        )
+        for (whom, in_what), waits in together.items()
+    )

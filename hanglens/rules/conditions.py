@@ -1,0 +1,226 @@
+"""Evaluate a rule's conditions: each gives a match that keeps the lines and facts it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from hanglens.knowledge import schema
+from hanglens.model import Event, Stack
+from hanglens.scan import required_literals, search
+from hanglens.verdict import Evidence, Fact
+
+KEEP = 6  # lines of one condition that are cited
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What rules are evaluated on: events by pattern name, facts by name, threads, and the last lines of each file."""
+
+    events: Mapping[str, Sequence[Event]] = field(default_factory=dict)
+    facts: Mapping[str, Sequence[Fact]] = field(default_factory=dict)
+    stacks: Sequence[tuple[Stack, int | None]] = ()
+    tails: Mapping[str, Sequence[Event]] = field(default_factory=dict)
+    world_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The outcome of one condition. `number` counts lines or facts; `values` are captures and fact values for texts."""
+
+    path: str
+    held: bool
+    number: int = 0
+    evidence: tuple[Evidence, ...] = ()
+    ranks: frozenset[int] = frozenset()
+    culprits: frozenset[int] = frozenset()
+    values: Mapping[str, str] = field(default_factory=dict)
+    children: tuple[Match, ...] = ()
+    on_lines: bool = False
+
+    def held_paths(self) -> set[str]:
+        """The paths of all conditions that hold, this one's included."""
+        own = {self.path} if self.held else set()
+        return own.union(*(child.held_paths() for child in self.children))
+
+
+def evaluate(condition: schema.Condition, seen: Observed) -> Match:
+    """Whether the condition holds, and on what."""
+    return _EVALUATORS[type(condition)](condition, seen)
+
+
+def _pattern(condition: schema.PatternCondition, seen: Observed) -> Match:
+    return _of_events(condition, list(seen.events.get(condition.pattern.name, ())), seen)
+
+
+def _of_events(condition: schema.PatternCondition, events: list[Event], seen: Observed) -> Match:
+    ranks = frozenset(rank for event in events if (rank := _rank(event)) is not None)
+    copies = len(ranks) + sum(1 for event in events if _rank(event) is None)
+    shown = events if len(events) <= KEEP else [*events[: KEEP - 1], events[-1]]
+    return Match(
+        condition.path, bool(events) and _on(condition.on, copies, seen.world_size), len(events), tuple(map(_cite, shown)), ranks,
+        frozenset(int(event.fields["culprit"]) for event in events if event.fields.get("culprit", "").isdigit()),
+        dict(events[0].fields) if events else {}, on_lines=bool(events),
+    )  # fmt: skip
+
+
+def _rank(event: Event) -> int | None:
+    named = event.fields.get("rank", "")
+    return int(named) if named.isdigit() else event.speaker.rank
+
+
+def _cite(event: Event) -> Evidence:
+    return Evidence(
+        file=event.ref.file, line=event.ref.line, text=event.text, context=event.context, rank=_rank(event),
+        time=event.time.text if event.time else None,
+    )  # fmt: skip
+
+
+def _on(on: schema.On, copies: int, world: int | None) -> bool:
+    if on in ("", "some ranks"):
+        return copies > 0
+    if on == "one rank":
+        return copies == 1
+    if world is None:
+        return False
+    return {"every rank": copies >= world, "all ranks but one": copies == world - 1, "fewer ranks than the world size": copies < world}[on]
+
+
+def _stack(condition: schema.StackCondition, seen: Observed) -> Match:
+    literals = required_literals(condition.expression)
+    evidence: list[Evidence] = []
+    ranks: set[int] = set()
+    number = 0
+    values: dict[str, str] = {}
+    for stack, rank in seen.stacks:
+        text = "\n".join(frame.text or frame.function for frame in stack.frames)
+        if literals and not any(literal in text for literal in literals):
+            continue
+        found = search(condition.expression, text)
+        if found is None:
+            continue
+        number += 1
+        values = values or {name: value for name, value in found.groupdict().items() if value is not None}
+        ranks |= {rank} if rank is not None else set()
+        if len(evidence) < KEEP:
+            evidence += _frames_of(stack, rank, text, found.start(), found.end())
+    held = number > 0 and _on(condition.on, max(len(ranks), number if not ranks else 0), seen.world_size)
+    return Match(condition.path, held, number, tuple(evidence), frozenset(ranks), values=values, on_lines=True)
+
+
+def _frames_of(stack: Stack, rank: int | None, text: str, start: int, end: int) -> list[Evidence]:
+    """The first and the last frame that the match touches."""
+    numbers = sorted({text.count("\n", 0, start), text.count("\n", 0, max(end - 1, start))})
+    cited = []
+    for number in numbers:
+        frame = stack.frames[number]
+        ref = frame.ref or stack.ref
+        context = tuple(f.text or f.function for f in stack.frames[max(0, number - 2) : number + 3])
+        cited.append(Evidence(file=ref.file, line=ref.line, record=ref.record, text=frame.text or frame.function, context=context, rank=rank))
+    return cited
+
+
+def _fact(condition: schema.FactCondition, seen: Observed) -> Match:
+    facts = [fact for fact in seen.facts.get(condition.fact, ()) if _compares(condition, fact)]
+    ranks = frozenset(rank for fact in facts for rank in fact.ranks)
+    of_all = any(fact.of_all for fact in facts)
+    world = seen.world_size or max((int(fact.values.get("of", 0)) for fact in facts), default=0) or None
+    held = bool(facts) and (_on(condition.on, len(ranks), world) or (of_all and condition.on == "every rank"))
+    values = {name: str(value) for fact in reversed(facts) for name, value in fact.values.items()}
+    evidence = tuple(entry for fact in facts[:3] for entry in fact.evidence)
+    return Match(condition.path, held, len(facts), evidence, ranks, ranks, values)
+
+
+def _compares(condition: schema.FactCondition, fact: Fact) -> bool:
+    value = fact.values.get("value")
+    checks = [
+        condition.equals is None or _equal(value, condition.equals),
+        condition.above is None or (_number(value) is not None and (_number(value) or 0) > condition.above),
+        condition.below is None or (_number(value) is not None and (_number(value) or 0) < condition.below),
+        condition.matches is None or search(condition.matches, str(value)) is not None,
+        all(_equal(fact.values.get(name), wanted) for name, wanted in condition.where.items()),
+    ]
+    return all(checks)
+
+
+def _equal(value: str | float | bool | None, wanted: str | float | bool) -> bool:
+    if isinstance(value, bool) or isinstance(wanted, bool):
+        return value is wanted
+    return value == wanted or (value is not None and str(value) == str(wanted))
+
+
+def _number(value: str | float | bool | None) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    try:
+        return float(str(value))
+    except ValueError:
+        return None
+
+
+def _all(condition: schema.AllOf, seen: Observed) -> Match:
+    parts = tuple(evaluate(child, seen) for child in condition.children)
+    return _joined(condition.path, all(part.held for part in parts), parts)
+
+
+def _any(condition: schema.AnyOf, seen: Observed) -> Match:
+    parts = tuple(evaluate(child, seen) for child in condition.children)
+    return _joined(condition.path, any(part.held for part in parts), parts)
+
+
+def _joined(path: str, held: bool, parts: tuple[Match, ...]) -> Match:
+    used = [part for part in parts if part.held]
+    return Match(
+        path, held, sum(part.number for part in used), tuple(entry for part in used for entry in part.evidence),
+        frozenset().union(*(part.ranks for part in used)), frozenset().union(*(part.culprits for part in used)),
+        {name: value for part in reversed(used) for name, value in part.values.items()}, parts, any(part.on_lines for part in used),
+    )  # fmt: skip
+
+
+def _not(condition: schema.Not, seen: Observed) -> Match:
+    child = evaluate(condition.child, seen)
+    return Match(condition.path, not child.held, children=(child,))
+
+
+def _count(condition: schema.Count, seen: Observed) -> Match:
+    child = evaluate(condition.child, seen)
+    enough = child.number >= condition.at_least and (condition.at_most is None or child.number <= condition.at_most)
+    return _joined(condition.path, enough and (child.held or condition.at_least == 0), (child,))
+
+
+def _sequence(condition: schema.Sequence, seen: Observed) -> Match:
+    """The steps below one another in one file; of the last step, its last line counts for what must not follow."""
+    for file in dict.fromkeys(event.ref.file for event in seen.events.get(condition.steps[0].pattern.name, ())):
+        chosen = _steps_in(condition, file, seen)
+        if chosen is None or not all(step.held for step in chosen):
+            continue
+        last = max(_lines_in(condition.steps[-1], file, seen), default=0)
+        if any(line > last for never in condition.never for line in _lines_in(never, file, seen)):
+            continue
+        program = seen.events[condition.steps[-1].pattern.name][-1].source
+        if condition.silence and any(e.source == program and (e.ref.line or 0) > last for e in seen.tails.get(file, ())):
+            continue
+        return _joined(condition.path, True, tuple(chosen))
+    return Match(condition.path, False)
+
+
+def _steps_in(condition: schema.Sequence, file: str, seen: Observed) -> list[Match] | None:
+    """Each step matched on the lines below the first line of the step before it."""
+    above, chosen = 0, []
+    for step in condition.steps:
+        events = [e for e in seen.events.get(step.pattern.name, ()) if e.ref.file == file and (e.ref.line or 0) > above]
+        if not events:
+            return None
+        chosen.append(_of_events(step, events, seen))
+        above = events[0].ref.line or 0
+    return chosen
+
+
+def _lines_in(step: schema.PatternCondition, file: str, seen: Observed) -> list[int]:
+    return [event.ref.line or 0 for event in seen.events.get(step.pattern.name, ()) if event.ref.file == file]
+
+
+_EVALUATORS: dict[type, Callable[..., Match]] = {
+    schema.PatternCondition: _pattern, schema.StackCondition: _stack, schema.FactCondition: _fact, schema.AllOf: _all, schema.AnyOf: _any,
+    schema.Not: _not, schema.Count: _count, schema.Sequence: _sequence,
+}  # fmt: skip

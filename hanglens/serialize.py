@@ -1,0 +1,64 @@
+"""Diagnosis to JSON and back: the one public file format, versioned, and described by its JSON Schema."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from hanglens.errors import InputError
+from hanglens.verdict import SCHEMA_VERSION, Diagnosis
+
+_REMEDY = "give a file that `hanglens analyze --format json` wrote"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class _Head(msgspec.Struct):
+    schema_version: str
+
+
+def to_json(d: Diagnosis) -> bytes:
+    """The diagnosis as UTF-8 JSON: indented, keys in the order of the schema, a line end at the end."""
+    try:
+        raw = msgspec.json.encode(d)
+    except UnicodeEncodeError:  # a lone surrogate, left by whoever decoded the evidence, is no Unicode and so no JSON
+        raw = msgspec.json.encode(_without_surrogates(msgspec.to_builtins(d)))
+    return msgspec.json.format(raw, indent=2) + b"\n"
+
+
+def from_json(data: bytes) -> Diagnosis:
+    """Read what `to_json` wrote; fields that this version does not know are ignored.
+
+    Raises InputError for anything else, with the place (`$.ranks[0].state`, or the byte) in its message.
+    """
+    try:
+        _check_version(msgspec.json.decode(data, type=_Head).schema_version)
+        return msgspec.json.decode(data, type=Diagnosis)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InputError(f"this is no diagnosis: {error}", _REMEDY) from error
+    except RecursionError as error:
+        raise InputError("this is no diagnosis: the JSON is nested too deeply", _REMEDY) from error
+
+
+def json_schema() -> bytes:
+    """The JSON Schema (draft 2020-12) of the diagnosis, as UTF-8 JSON."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"HangLens diagnosis {SCHEMA_VERSION}"}
+    return msgspec.json.format(msgspec.json.encode({**head, **msgspec.json.schema(Diagnosis)}), indent=2) + b"\n"
+
+
+def _check_version(version: str) -> None:
+    if version.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
+        raise InputError(
+            f"this diagnosis has schema version {version[:40]!r} and this HangLens reads {SCHEMA_VERSION} (at $.schema_version)",
+            "render it with the HangLens that wrote it, or analyze the evidence again",
+        )
+
+
+def _without_surrogates(value: object) -> object:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {key: _without_surrogates(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_surrogates(item) for item in value]
+    return value

@@ -1,0 +1,211 @@
+"""Streams over bytes that may be hostile: inflated while read, held to limits, and whole up to the damage.
+
+Formats: gzip (RFC 1952), xz, Zstandard (RFC 8878).
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
+
+import zstandard
+
+from hanglens.limits import BundleError, Check, over
+from hanglens.model import Gap
+
+try:
+    from isal import isal_zlib as _zlib  # several times as fast
+except ImportError:  # no wheel for this platform
+    _zlib = zlib  # type: ignore[misc]
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+HEAD = 512  # the first bytes of a file, enough for every magic number
+BITE = 2048  # compressed bytes inflated at once; four of zstd can stand for 128 KiB, so a bite for 64 MiB at most
+XZ_MEMORY = 256 << 20  # `xz -9` needs 65 MiB
+
+MAGIC = ((0, b"\x1f\x8b\x08", "gzip"), (0, b"\xfd7zXZ\x00", "xz"), (0, b"\x28\xb5\x2f\xfd", "zstd"),
+         (0, b"PK\x03\x04", "zip"), (0, b"PK\x05\x06", "zip"), (257, b"ustar", "tar"))  # fmt: skip
+
+# What the standard parsers raise on bad bytes is not documented and differs by version.
+FAULTS: tuple[type[Exception], ...] = (
+    OSError, EOFError, ValueError, RuntimeError, ArithmeticError, LookupError, MemoryError, struct.error, zlib.error,
+    cast("type[Exception]", _zlib.error), lzma.LZMAError, zstandard.ZstdError, tarfile.TarError, zipfile.BadZipFile,
+)  # fmt: skip
+
+
+def recognise(head: bytes) -> str:
+    """The format that the first HEAD bytes show: gzip, xz, zstd, zip, tar, or nothing for a plain file."""
+    return next((kind for at, magic, kind in MAGIC if head.startswith(magic, at)), "")
+
+
+def damaged(path: str, error: BaseException) -> Gap:
+    """The Gap for bytes that a parser refused, or that the system did not give."""
+    if isinstance(error, OSError) and error.errno:
+        return Gap(path, f"cannot be read: {error.strerror}", "make it readable for this user, then analyze again")
+    reason = str(error) or type(error).__name__
+    return Gap(path, f"cut off or damaged ({reason}); what stands before that is read", "copy it again from where it was collected")
+
+
+class _Raw(io.RawIOBase):
+    """A raw stream by one method: `_next` gives up to `size` bytes as soon as it has some, nothing at the end."""
+
+    def _next(self, size: int) -> bytes | memoryview:
+        raise NotImplementedError
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer)
+        data = self._next(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+
+class Content(_Raw):
+    """The bytes of `source`, ending early at damage or at a limit (`most` bytes, or what `check` says); `fault` then says why.
+
+    It does not raise: tarfile and io.BufferedReader would drop the good bytes that they hold when a read raises.
+    """
+
+    def __init__(self, path: str, source: BinaryIO, check: Check = lambda _read: None, most: int = 0) -> None:
+        self._path, self._source, self._check, self._most = path, source, check, most
+        self._read = getattr(source, "read1", source.read)
+        self._given = 0
+        self.fault: Gap | None = None
+
+    def _next(self, size: int) -> bytes:
+        if self.fault:
+            return b""
+        try:
+            data = cast(bytes, self._read(size))
+        except FAULTS as error:
+            self.fault = damaged(self._path, error)
+            return b""
+        self._given += len(data)
+        too_large = self._most and self._given > self._most
+        self.fault = over(self._path, "member_bytes", self._most) if too_large else self._check(self._given)
+        return b"" if self.fault else data
+
+    def close(self) -> None:
+        if not self.closed:
+            self._source.close()
+        super().close()
+
+
+class Stream(io.BufferedReader):
+    """What a consumer reads: every good byte first, then BundleError if that was not all. `read()` of all raises at once."""
+
+    def __init__(self, content: Content) -> None:
+        super().__init__(content, 1 << 17)
+        self._content = content
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        whole = size is None or size < 0
+        return self._told(super().read(size), whole)
+
+    def read1(self, size: int = -1, /) -> bytes:
+        return self._told(super().read1(size))
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return self._told(super().readline(size))
+
+    def _told(self, data: bytes, whole: bool = False) -> bytes:
+        if self._content.fault and (whole or not data):
+            raise BundleError(self._content.fault)
+        return data
+
+
+def inflate(kind: str, source: BinaryIO) -> BinaryIO:
+    """The uncompressed bytes of a gzip, xz or zstd stream; closing it closes `source`."""
+    return cast(BinaryIO, _Inflated(DECODERS[kind], source))
+
+
+class _Decoder(Protocol):
+    """What zlib, lzma and zstandard have in common: one frame (gzip member, xz stream)."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+DECODERS: dict[str, Callable[[], _Decoder]] = {
+    "gzip": lambda: _zlib.decompressobj(wbits=31),
+    "xz": lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY),
+    "zstd": lambda: zstandard.ZstdDecompressor().decompressobj(),
+}
+
+
+class _Inflated(_Raw):
+    """All frames of a compressed stream, one after the other.
+
+    The libraries' own file objects drop what they hold when they come to damage, and zstandard's takes a stream that is cut
+    off for one that ends.
+    """
+
+    def __init__(self, decoder: Callable[[], _Decoder], source: BinaryIO) -> None:
+        self._decoder, self._source = decoder, source
+        self._frame: _Decoder | None = None
+        self._rest, self._ready = b"", memoryview(b"")
+
+    def _next(self, size: int) -> memoryview:
+        while not self._ready:
+            bite = self._rest or self._source.read(BITE)
+            if not bite and self._frame:
+                raise EOFError("its end is missing")
+            if not bite:
+                break
+            self._ready = memoryview(self._inflated(bite))
+        data, self._ready = self._ready[:size], self._ready[size:]
+        return data
+
+    def _inflated(self, bite: bytes) -> bytes:
+        self._rest = b""
+        if not self._frame:
+            bite = bite.lstrip(b"\0")  # padding between frames is allowed
+            self._frame = self._decoder() if bite else None
+        if not self._frame:
+            return b""
+        data, ended = self._frame.decompress(bite), self._frame.eof
+        if ended:
+            self._rest, self._frame = self._frame.unused_data, None
+        return data
+
+    def close(self) -> None:
+        self._source.close()
+        super().close()
+
+
+class Window(_Raw):
+    """`size` bytes of a shared file from `start` on, as a file of their own; closing it leaves the shared one open."""
+
+    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
+        self._file, self._start, self._size, self._at = file, start, size, 0
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        self._at = max(0, offset + (0, self._at, self._size)[whence])
+        return self._at
+
+    def _next(self, size: int) -> bytes:
+        wanted = min(size, self._size - self._at)
+        if wanted <= 0:
+            return b""
+        self._file.seek(self._start + self._at)
+        data = self._file.read(wanted)
+        if not data:
+            raise EOFError(f"{self._size - self._at} bytes are missing")
+        self._at += len(data)
+        return data

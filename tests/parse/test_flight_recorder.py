@@ -1,0 +1,241 @@
+"""Flight-recorder dumps of all versions, joined groups, and files that are not what they say."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hanglens.model import Parsed
+from hanglens.parse.blocks import Place
+from hanglens.parse.flight_recorder import LARGEST, is_flight_recorder, parse_flight_recorder
+from hanglens.parse.places import read_place
+
+SHARED = Path(__file__).parents[3] / "shared"
+
+FRAMES = [{"name": "all_reduce", "filename": "c10d.py", "line": 3068}, {"name": "step", "filename": "train.py", "line": 13}]
+
+
+def entry(seq: int, **more: object) -> dict[str, object]:
+    """A record as torch 2.5 and later keep it."""
+    base: dict[str, object] = {
+        "record_id": seq, "pg_id": 0, "process_group": ("0", "default_pg"), "collective_seq_id": seq, "p2p_seq_id": 0, "op_id": seq,
+        "is_p2p": False, "profiling_name": "nccl:all_reduce", "input_sizes": [[1024, 2], [3]], "output_sizes": [[1024, 2]],
+        "input_dtypes": ["Float", "Int"], "time_created_ns": 1795360636443602587, "state": "completed", "retired": True, "frames": FRAMES,
+    }  # fmt: skip
+    return base | more
+
+
+def dump(*entries: dict[str, object], **more: object) -> dict[str, object]:
+    """A dump of version 2."""
+    config = {"0": {"name": "0", "desc": "default_pg", "ranks": "[0, 1]"}}
+    status = {"0": {"last_enqueued_collective": "6", "last_started_collective": -1, "last_completed_collective": 5}}
+    return {"version": "2.10", "pg_config": config, "pg_status": status, "entries": list(entries)} | more
+
+
+def read(content: object, name: str = "nccl_trace_rank_3") -> Parsed:
+    """Parse bytes, or the pickle of anything else."""
+    data = content if isinstance(content, bytes) else pickle.dumps(content, 2)
+    return parse_flight_recorder(io.BytesIO(data), read_place(name), len(data))
+
+
+def test_a_record_becomes_a_collective() -> None:
+    """Every field of a record arrives, the operation without its backend, frames innermost first, the record's index as reference."""
+    parsed = read(dump(entry(5), entry(6, state="scheduled", retired=False)))
+    first, second = parsed.collectives
+    assert (first.rank, first.group, first.seq, first.op, first.state, first.retired) == (3, "0", 5, "all_reduce", "completed", True)
+    assert (first.input_sizes, first.output_sizes, first.dtypes) == (((1024, 2), (3,)), ((1024, 2),), ("Float", "Int"))
+    assert [(f.function, f.file, f.line) for f in first.frames] == [("all_reduce", "c10d.py", 3068), ("step", "train.py", 13)]
+    assert (first.description, first.record_id, first.created_ns) == ("default_pg", 5, 1795360636443602587)
+    assert (second.ref.record, second.state, second.retired) == (1, "scheduled", False)
+    assert second.frames is first.frames
+
+
+def test_the_rest_of_a_dump() -> None:
+    """Members, counters (numbers or texts) and the dump itself are kept with the rank that the file name tells."""
+    parsed = read(dump(entry(1)))
+    (members,), (status,), (about,) = parsed.group_members, parsed.group_statuses, parsed.recorder_dumps
+    assert (members.group, members.members, members.rank, members.description) == ("0", (0, 1), 3, "default_pg")
+    assert (status.rank, status.group, status.enqueued, status.started, status.completed) == (3, "0", 6, -1, 5)
+    assert (about.rank, about.records, about.version, about.how_known) == (3, 1, "2.10", "file name")
+    assert parsed.gaps == ()
+
+
+def test_an_empty_ring_is_a_dump_without_records() -> None:
+    """A rank that never entered a collective still has a dump, which is evidence and no gap."""
+    parsed = read({"version": "2.10", "pg_config": {}, "pg_status": {}, "entries": []})
+    assert [(d.rank, d.records) for d in parsed.recorder_dumps] == [(3, 0)]
+    assert parsed.gaps == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "op", "seq"),
+    [
+        ({"profiling_name": "nccl:send 1->2", "is_p2p": True, "p2p_seq_id": 29}, "send 1->2", 29),
+        ({"profiling_name": "gloo:barrier"}, "barrier", 7),
+        ({"profiling_name": "xccl:_all_gather_base"}, "_all_gather_base", 7),
+        ({"profiling_name": "coalesced"}, "coalesced", 7),
+    ],
+)
+def test_operations(more: dict[str, object], op: str, seq: int) -> None:
+    """Any backend's prefix is taken off; a point-to-point call counts in its own sequence."""
+    (found,) = read(dump(entry(7, **more))).collectives
+    assert (found.op, found.seq, found.p2p) == (op, seq, "is_p2p" in more)
+
+
+def test_version_1_is_a_bare_list() -> None:
+    """PyTorch 2.2 wrote only the records, with `seq_id`, and no process-group names."""
+    old = {"record_id": 0, "pg_id": 0, "seq_id": 4, "profiling_name": "nccl:broadcast", "state": "started", "frames": FRAMES}
+    parsed = read([old])
+    assert [(c.seq, c.op, c.state, c.group) for c in parsed.collectives] == [(4, "broadcast", "started", "local:0")]
+    assert parsed.recorder_dumps[0].version == "1"
+
+
+def test_local_group_numbers_join_through_the_records() -> None:
+    """pg_status counts by the process's own numbers: the records give their names, and a number that none names stays local."""
+    config = {name: {"name": name, "desc": about, "ranks": "[0, 4]"} for name, about in (("0", "default_pg"), ("1", "dp"), ("39", "pp"))}
+    status = {number: {"last_enqueued_collective": 1} for number in ("0", "1", "6")}
+    parsed = read(dump(entry(2, pg_id=6, process_group=["39", "pp"]), pg_config=config, pg_status=status))
+    assert [s.group for s in parsed.group_statuses] == ["0", "local:1", "39"]
+
+
+def test_local_group_numbers_stand_for_names_where_all_records_agree() -> None:
+    """Where every record has equal number and name, a group without records is known by its number too."""
+    config = {name: {"name": name, "ranks": [0, 1]} for name in ("0", "2")}
+    status = {number: {"last_enqueued_collective": 1} for number in ("0", "2", "3")}
+    parsed = read(dump(entry(1), pg_config=config, pg_status=status))
+    assert [s.group for s in parsed.group_statuses] == ["0", "2", "local:3"]
+
+
+def test_groups_without_a_name_go_by_their_key() -> None:
+    """Empty and missing names in pg_config fall back to the key."""
+    config = {"5": {"name": "", "ranks": "[1]"}, "7": {"ranks": "[2]"}, "8": {"name": "tp"}}
+    assert [(m.group, m.members) for m in read(dump(pg_config=config)).group_members] == [("5", (1,)), ("7", (2,))]
+
+
+def test_json_says_the_same_as_pickle() -> None:
+    """The JSON form gives the values that the pickle gives."""
+    content = dump(entry(5), entry(6, pg_id=2, process_group=["x", "y"]))
+    assert read(json.dumps(content).encode()).collectives == read(content).collectives
+
+
+def test_a_dump_without_a_rank_is_a_gap() -> None:
+    """A rank that nothing tells is -1, and the gap says how to keep it; the `rank` key tells it where the name does not."""
+    parsed = read(dump(entry(1)), name="upload.bin")
+    assert [c.rank for c in parsed.collectives] == [-1]
+    assert parsed.group_members[0].rank is None
+    assert "rank" in parsed.gaps[0].why
+    assert read(dump(entry(1), rank=2), name="upload.bin").collectives[0].rank == 2
+
+
+def test_damaged_records_are_counted_in_a_gap() -> None:
+    """Records that are no dicts are left out and counted; fields of a wrong type keep their defaults."""
+    parsed = read(
+        dump(entry(1, input_sizes="x", frames=[3, {"line": "a"}], state=None, collective_seq_id="y")) | {"entries": [7, {"state": 3}]}
+    )
+    assert [(c.state, c.seq) for c in parsed.collectives] == [("", -1)]
+    assert "1 of 2 records" in parsed.gaps[0].why
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (pickle.dumps(dump(entry(1)), 2)[:87], "cut off"),
+        (pickle.dumps(dump(entry(1)), 2)[:-1], "cut off"),
+        (b'{"pg_config": {}, "entries": [', "damaged"),
+        (pickle.dumps({"weights": [1, 2]}), "no flight-recorder records"),
+        (pickle.dumps("text"), "no flight-recorder records"),
+        (b"[" * 100_000, "damaged"),
+    ],
+)
+def test_what_cannot_be_read_is_a_gap(content: bytes, words: str) -> None:
+    """Empty, cut, foreign and corrupt files give one gap that names the file, and nothing else."""
+    parsed = read(content)
+    assert parsed == Parsed(gaps=parsed.gaps)
+    assert [(gap.what, words in gap.why) for gap in parsed.gaps] == [("nccl_trace_rank_3", True)]
+
+
+def test_a_hostile_pickle_is_a_gap_and_leaves_no_trace(tmp_path: Path) -> None:
+    """A dump that would run a command is refused by name, and the command does not run."""
+
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.system, (f"touch {tmp_path / 'trace'}",)
+
+    (gap,) = read(dump(entry(1, frames=[Evil()]))).gaps
+    assert gap.why == f"wants to import {os.system.__module__}.system: refused, nothing was executed"
+    assert gap.how_to_collect
+    assert not (tmp_path / "trace").exists()
+
+
+def test_a_file_of_more_than_a_gibibyte_is_not_read() -> None:
+    """The size decides before a byte is read."""
+    parsed = parse_flight_recorder(io.BytesIO(b"\x80\x02"), Place("huge"), LARGEST + 1)
+    assert "larger than 1024 MiB" in parsed.gaps[0].why
+
+
+def test_one_list_shared_by_many_records_is_walked_once() -> None:
+    """References in a pickle cannot make a small file take long: 2000 records that share a list of 100 000 shapes are read at once."""
+    shapes = [[1, 2]] * 100_000
+    parsed = read(dump(*(entry(i, input_sizes=shapes, input_dtypes=["Float"] * 3) for i in range(2000))))
+    assert parsed.collectives[0].input_sizes is parsed.collectives[-1].input_sizes
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (pickle.dumps(dump(entry(1)), 2), True),
+        (pickle.dumps([entry(1)], 4), True),
+        (json.dumps(dump(entry(1))).encode(), True),
+        (json.dumps({"comm_lib_version": "2.28", "entries": [entry(1)]}, sort_keys=True).encode(), True),
+        (json.dumps([entry(1)]).encode(), True),
+        (b'[{"pid": 1, "frames": []}]', False),
+        (b'{"entries": "of a phone book"}', False),
+        (b"", False),
+        (b"an ordinary log line", False),
+    ],
+)
+def test_dumps_are_recognised_by_content(head: bytes, expected: bool) -> None:
+    """A pickle header or the keys of the JSON form make a dump; other JSON does not."""
+    assert is_flight_recorder(head[:4096]) is expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_mutated_dumps_never_raise(data: st.DataObject) -> None:
+    """Flipped bytes and odd values give values or gaps, never an exception."""
+    odd = (
+        st.none()
+        | st.integers()
+        | st.text(max_size=3)
+        | st.lists(st.integers(), max_size=2)
+        | st.dictionaries(st.text(max_size=2), st.integers())
+    )
+    changes = {key: data.draw(odd) for key in data.draw(st.sets(st.sampled_from(sorted(entry(1)))))}
+    top = {key: data.draw(odd) for key in data.draw(st.sets(st.sampled_from(sorted(dump()))))}
+    content = bytearray(pickle.dumps(dump(entry(1, **changes), entry(2)) | top, 2))
+    for at, byte in data.draw(st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=4)):
+        content[at] = byte
+    read(bytes(content))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared evidence is not here")
+def test_real_dumps_are_read_whole() -> None:
+    """Every real dump at hand (schemas 2.9 and 2.10) is recognised, has its rank, and leaves no gap."""
+    files = [*SHARED.glob("cases/cap-*/evidence/nccl_trace_rank_*"), *SHARED.glob("fr-labelled/*/evidence/_dump_*")]
+    assert files
+    for file in files:
+        data = file.read_bytes()
+        parsed = read(data, name=file.name)
+        assert is_flight_recorder(data[:4096])
+        assert parsed.gaps == ()
+        assert parsed.recorder_dumps[0].records == len(pickle.loads(data)["entries"])
+        assert {c.rank for c in parsed.collectives} <= {int(file.name.rsplit("_", 1)[1])}
+        assert all(c.state in ("scheduled", "started", "completed") and c.seq >= 0 and c.op for c in parsed.collectives)
