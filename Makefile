@@ -1,13 +1,13 @@
 # Everything lives in .venv, made from this folder's own files. PYTHON=python3.12 picks another interpreter.
 PYTHON ?= python3
-DEMO   ?= fixtures/lmdeploy-0.7-tp4-rank3-weights/evidence
+DEMO   ?= fixtures/nccl-missing-rank/evidence
 ARGS   ?=
 
 VENV    := .venv
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DIST    := build/wheel
-SOURCES := pyproject.toml README.md LICENSE $(shell find hanglens rules ! -name __pycache__ ! -name '*.pyc')  # folders too: a file may vanish
+SOURCES := pyproject.toml README.md LICENSE $(shell find hanglens/. rules/. ! -name __pycache__ ! -name '*.pyc')  # folders too: a file may vanish
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types layers rules check clean
@@ -18,6 +18,7 @@ help:  ## this list
 venv: $(VENV)/.made  ## an empty virtual environment in .venv
 
 demo: $(VENV)/.wheel  ## diagnose a recorded hang into demo-report.html
+	$(BIN)/hanglens analyze $(DEMO) --no-report
 	$(BIN)/hanglens analyze $(DEMO) -o demo-report.html
 	@echo "The report is $(CURDIR)/demo-report.html: open it in a browser."
 

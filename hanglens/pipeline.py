@@ -13,11 +13,12 @@ from hanglens.advice import next_evidence, summary
 from hanglens.analyze import compute_facts, rows
 from hanglens.analyze.ranks import build_incident
 from hanglens.analyze.surroundings import environment
-from hanglens.bundle import Item, Limits, open_evidence
+from hanglens.bundle import Item, open_evidence
 from hanglens.errors import InputError
 from hanglens.incident import Incident
 from hanglens.knowledge.load import RulePack
 from hanglens.knowledge.schema import Rule, Snippet
+from hanglens.limits import Limits
 from hanglens.model import Event, Gap, Parsed
 from hanglens.parse import build_index, read_item
 from hanglens.rules.conclude import conclude

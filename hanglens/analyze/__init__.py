@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from hanglens.analyze.activity import activity_facts
+from hanglens.analyze.endings import ending_facts
 from hanglens.analyze.missing import missing_facts
 from hanglens.analyze.processes import process_facts
 from hanglens.analyze.ras import ras_facts
@@ -18,6 +19,7 @@ from hanglens.verdict import Fact
 
 ANALYSES: tuple[Callable[[Incident], Iterator[Fact]], ...] = (
     surrounding_facts, stage_facts, process_facts, ras_facts, recorder_facts, watchdog_facts, missing_facts, activity_facts,
+    ending_facts,
 )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def _holds(incident: Incident, rank: int, case: Case) -> bool:
     """A counter that lags by one in a single report says nothing alone, and a rank seen waiting with the others is not missing."""
     member = incident.member(rank)
     seen = member.standing if member else None
-    if seen is not None and seen.waits_for_others and not {"flight-recorder", "watchdog"} & set(case.kinds):
+    if seen is not None and seen.waits_for_others and "watchdog" not in case.kinds:
         return False
     if not (member and member.collected):
         return False
@@ -195,13 +195,14 @@ def _own_evidence(evidence: list[Evidence], rank: int) -> list[Evidence]:
 
 def _process_evidence(member: Member | None) -> list[Evidence]:
     process = member.process if member else None
-    if process is None or not process.text:
+    if process is None or not process.text.lstrip().startswith("State"):
         return []
     return [cite(process.ref, process.text, member.rank if member else None)]
 
 
 def _last_words(incident: Incident, rank: int) -> str:
-    told = [event for about in incident.parsed.inputs for event in about.tail if event.speaker.rank == rank]
+    logs = [about for about in incident.parsed.inputs if about.kind.endswith("log")]
+    told = [event for about in logs for event in about.tail if event.speaker.rank == rank]
     return told[-1].text[:160] if told else "?"
 
 

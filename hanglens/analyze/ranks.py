@@ -143,9 +143,9 @@ def _processes(parsed: Parsed, scope_of: dict[str, str]) -> dict[Key, Process]:
 
 
 def _merge(a: Process, b: Process) -> Process:
-    state_from = b if b.text and b.state and not a.text else a
+    says_state = b if b.text.lstrip().startswith("State") else a
     return replace(
-        state_from, ppid=a.ppid or b.ppid, command=max(a.command, b.command, key=len), state=a.state or b.state, wchan=a.wchan or b.wchan,
+        says_state, ppid=a.ppid or b.ppid, command=max(a.command, b.command, key=len), state=a.state or b.state, wchan=a.wchan or b.wchan,
         syscall=a.syscall or b.syscall, tracer=a.tracer if a.tracer is not None else b.tracer, environ={**a.environ, **b.environ},
     )  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from hanglens.analyze.cite import cite_collective
+from hanglens.analyze.cite import cite_collective, unique
 from hanglens.incident import Incident
 from hanglens.model import Collective, GroupStatus
 from hanglens.verdict import Fact
@@ -96,7 +96,7 @@ def _mismatch(group: Group, seq: int, name: str, calls: list[Collective], differ
         name=f"collective.{name}_mismatch",
         ranks=tuple(sorted(call.rank for call in (odd if clear else calls))),
         values={"group": group.name, "seq": seq, "op": calls[0].op, "a": usual, "b": other, "majority": clear},
-        evidence=tuple(cite_collective(call) for call in [*calls[:2], *odd][:6]),
+        evidence=unique(cite_collective(call) for call in [*calls[:2], *odd][:6]),
     )
 
 
@@ -122,7 +122,8 @@ def _orders(incident: Incident, table: dict[str, Group]) -> Iterator[Fact]:
         shared = sorted(set(pending[first]) & set(pending[second]))
         for a, b in combinations(shared, 2):
             calls = [pending[rank][name] for rank in (first, second) for name in (a, b)]
-            if (calls[0].record_id < calls[1].record_id) != (calls[2].record_id < calls[3].record_id):
+            same_calls = calls[0].seq == calls[2].seq and calls[1].seq == calls[3].seq
+            if same_calls and (calls[0].record_id < calls[1].record_id) != (calls[2].record_id < calls[3].record_id):
                 yield Fact(
                     name="collective.order_mismatch", ranks=(first, second), values={"a": a, "b": b},
                     evidence=tuple(cite_collective(call) for call in calls),

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hanglens.cli import output as out
 from hanglens.errors import UsageError
+
+if TYPE_CHECKING:
+    from hanglens.limits import Limits
 
 DEFAULT_REPORT = "hanglens-report.html"
 
@@ -19,32 +23,25 @@ DEFAULT_REPORT = "hanglens-report.html"
 @click.option("--no-report", is_flag=True, help=f"Do not write {DEFAULT_REPORT}.")
 @click.option("--rules", "rule_folders", multiple=True, type=click.Path(path_type=Path), help="A folder of more rules; may be repeated.")
 @click.option("--exit-code", is_flag=True, help="End with 10 cause found, 11 hung or failed, 12 unknown, 0 healthy or slow.")
-@click.option("--max-members", type=int, help="Files that are read at most.")
-@click.option("--max-bytes", type=int, help="Bytes of one file that are read at most, unpacked.")
-@click.option("--max-ratio", type=int, help="How many times its size an archive may unpack to.")
-@click.option("--max-nesting", type=int, help="How deep archives in archives are opened.")
+@click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER",
+              help="Raise a limit on what is unpacked: members, member_bytes, total_bytes, ratio, nesting.")
 @click.pass_context
 def command(
     ctx: click.Context, paths: tuple[str, ...], output: str | None, format_name: str | None, lang: str | None, no_report: bool,
-    rule_folders: tuple[Path, ...], exit_code: bool, max_members: int | None, max_bytes: int | None, max_ratio: int | None, max_nesting: int | None,
+    rule_folders: tuple[Path, ...], exit_code: bool, limits: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Diagnose PATHS: folders, files, archives, or - for text on standard input. Several paths are one incident.
 
     Without -o or --format, prints a summary and writes hanglens-report.html in the working directory.
     """
-    from hanglens.bundle import Limits
     from hanglens.knowledge.load import load_rules
     from hanglens.pipeline import diagnose
 
     form = out.format_of(output, format_name)
-    chosen = {"members": max_members, "member_bytes": max_bytes, "ratio": max_ratio, "nesting": max_nesting}
-    if any(value is not None and value < 1 for value in chosen.values()):
-        raise UsageError("a limit must be 1 or more", "see `hanglens analyze --help`")
     pack = load_rules(rule_folders)
     for problem in pack.problems:
         print(f"hanglens: rule left out: {problem}", file=sys.stderr)
-    limits = Limits(**{name: value for name, value in chosen.items() if value is not None})
-    diagnosis = diagnose(paths, pack, limits=limits, stdin=sys.stdin.buffer if "-" in paths else None)
+    diagnosis = diagnose(paths, pack, limits=_limits(limits), stdin=sys.stdin.buffer if "-" in paths else None)
     speech = out.language(lang)
     if output:
         out.write_whole(output, out.rendered(diagnosis, form or "html", speech))
@@ -56,6 +53,20 @@ def command(
             out.write_whole(DEFAULT_REPORT, out.rendered(diagnosis, "html", speech))
             _say(ctx, f"report written to {DEFAULT_REPORT}")
     return _code(diagnosis.verdict, bool(diagnosis.root_cause and diagnosis.root_cause.confidence != "possible")) if exit_code else 0
+
+
+def _limits(given: tuple[str, ...]) -> Limits:
+    """The limits with those changed that were given as NAME=NUMBER."""
+    from hanglens.limits import Limits
+
+    names = Limits.__dataclass_fields__
+    chosen: dict[str, int] = {}
+    for text in given:
+        name, _, number = text.partition("=")
+        if name not in names or not number.isdigit() or int(number) < 1:
+            raise UsageError(f"--limit {text} is no limit", f"write NAME=NUMBER with one of {', '.join(names)}")
+        chosen[name] = int(number)
+    return Limits(**chosen)
 
 
 def _say(ctx: click.Context, message: str) -> None:

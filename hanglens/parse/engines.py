@@ -22,5 +22,6 @@ PATTERNS = (
     Pattern("progress.step", r"\b(?:[Ss]tep|iteration|[Ii]ter)[ :=]{1,3}(?P<step>\d+)", literals=("step", "Step", "iter", "Iter")),
     Pattern("nccl_tests.row", r"^\s*\d+\s+\d+\s+(?:float|half|int8|uint8|double|bfloat16|int32)\s+(?:sum|none|prod|max|min)\s+-?\d+\s+[\d.]+",
             literals=(" float ", " half ", " int8 ", " uint8 ", " double ", " bfloat16 ", " int32 ")),
+    Pattern("log.error", r"\S", literals=("ERROR", "Error", "NCCL WARN", "[E", "[F", "Exception", "FATAL", "Fatal", "CRITICAL", "WARN", "failed", "Failed", "[W")),
     Pattern("engine.lmdeploy", r"lmdeploy(?:\.version)?[:=]+ ?(?P<version>\d+\.\d+[\w.]*)"),
 )  # fmt: skip

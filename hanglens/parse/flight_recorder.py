@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import BinaryIO
+from typing import BinaryIO, TypeGuard
 
 import msgspec
 
@@ -19,8 +19,9 @@ from hanglens.parse.blocks import Place
 from hanglens.parse.pickles import MOST_CONTAINERS, is_pickle, load_plain
 
 LARGEST = 1 << 30  # bytes; the ring of 2000 records takes less than one MiB
-MOST_RECORDS = 1_000_000
+MOST_RECORDS = 200_000
 MOST_FRAMES = 256
+SHORT = 8  # a list of so many elements is quicker converted than looked up
 
 HOW_TO_GET = (
     "set TORCH_NCCL_TRACE_BUFFER_SIZE=2000 and TORCH_NCCL_DUMP_ON_TIMEOUT=1, or write 1 to the pipe of TORCH_NCCL_DEBUG_INFO_PIPE_FILE"
@@ -46,7 +47,7 @@ def parse_flight_recorder(stream: BinaryIO, place: Place, size: int) -> Parsed:
     rank, how_known = _rank(dump, place)
     groups = _Groups(dump)
     reader = _Reader(rank, place.file, groups)
-    collectives = tuple(reader.collective(entry, i) for i, entry in enumerate(dump.entries[:MOST_RECORDS]) if isinstance(entry, dict))
+    collectives = tuple(reader.collective(entry, i) for i, entry in enumerate(dump.entries[:MOST_RECORDS]) if _is_record(entry))
     ref = SourceRef(place.file)
     return Parsed(
         collectives=collectives,
@@ -137,9 +138,12 @@ class _Groups:
 
     def __init__(self, dump: _Dump) -> None:
         self._names: dict[str, str] = {}
-        for entry in dump.entries[:MOST_RECORDS]:
-            if isinstance(entry, dict) and (name := _group_of(entry)[0]):
-                self._names.setdefault(str(_integer(entry.get("pg_id"), -1)), name)
+        seen: set[int] = set()
+        for entry in filter(_is_record, dump.entries[:MOST_RECORDS]):
+            number = entry.get("pg_id")
+            if type(number) is int and number not in seen and (name := _group_of(entry)[0]):
+                seen.add(number)
+                self._names[str(number)] = name
         self._configured = {_group_name(key, row) for key, row in dump.config.items()}
         self._alike = all(number == name for number, name in self._names.items())
         if dump.config.get("0", {}).get("desc") == "default_pg":
@@ -151,6 +155,10 @@ class _Groups:
         if known is None:
             known = number if self._alike and number in self._configured else f"local:{number}"
         return known
+
+
+def _is_record(entry: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(entry, dict)
 
 
 def _group_name(key: str, row: Mapping[str, object]) -> str:
@@ -189,13 +197,17 @@ def _statuses(dump: _Dump, rank: int, groups: _Groups, ref: SourceRef) -> list[G
 
 
 class _Reader:
-    """Turns the records of one dump into values. What several records share (by identity, as a pickle keeps it) is made once."""
+    """Turns the records of one dump into values.
+
+    Long lists that several records share (by identity, as a pickle keeps it) are walked once: otherwise a small file could
+    ask for endless work.
+    """
 
     def __init__(self, rank: int, file: str, groups: _Groups) -> None:
         self._rank, self._file, self._groups = rank, file, groups
-        self._sizes: dict[int, tuple[tuple[int, ...], ...]] = {}
-        self._shapes: dict[int, tuple[int, ...]] = {}
-        self._texts: dict[int, tuple[str, ...]] = {}
+        self._long_sizes: dict[int, tuple[tuple[int, ...], ...]] = {}
+        self._long_shapes: dict[int, tuple[int, ...]] = {}
+        self._long_texts: dict[int, tuple[str, ...]] = {}
         self._stacks: dict[tuple[int, ...], tuple[Frame, ...]] = {}
 
     def collective(self, entry: dict[str, object], record: int) -> Collective:
@@ -226,25 +238,31 @@ class _Reader:
     def _tensors(self, value: object) -> tuple[tuple[int, ...], ...]:
         if not isinstance(value, list):
             return ()
-        known = self._sizes.get(id(value))
+        if len(value) <= SHORT:
+            return tuple([self._shape(shape) for shape in value])
+        known = self._long_sizes.get(id(value))
         if known is None:
-            known = self._sizes[id(value)] = tuple([self._shape(shape) for shape in value])
+            known = self._long_sizes[id(value)] = tuple([self._shape(shape) for shape in value])
         return known
 
     def _shape(self, value: object) -> tuple[int, ...]:
         if not isinstance(value, (list, tuple)):
             return ()
-        known = self._shapes.get(id(value))
+        if len(value) <= SHORT:
+            return tuple([size for size in value if type(size) is int])
+        known = self._long_shapes.get(id(value))
         if known is None:
-            known = self._shapes[id(value)] = tuple([size for size in value if type(size) is int])
+            known = self._long_shapes[id(value)] = tuple([size for size in value if type(size) is int])
         return known
 
     def _names(self, value: object) -> tuple[str, ...]:
         if not isinstance(value, list):
             return ()
-        known = self._texts.get(id(value))
+        if len(value) <= SHORT:
+            return tuple([text for text in value if isinstance(text, str)])
+        known = self._long_texts.get(id(value))
         if known is None:
-            known = self._texts[id(value)] = tuple([text for text in value if isinstance(text, str)])
+            known = self._long_texts[id(value)] = tuple([text for text in value if isinstance(text, str)])
         return known
 
     def _stack(self, value: object) -> tuple[Frame, ...]:

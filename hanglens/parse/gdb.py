@@ -133,7 +133,7 @@ def _ucx_spot(text: str) -> Spot | None:
         known = file != "???"
         return Spot(found["function"].strip(), file if known else "", line if known else None, as_number(found["number"]))
     if found := _UCX_LIBRARY.match(text):
-        return Spot(found["function"].partition("+")[0], found["file"], None, as_number(found["number"]))
+        return Spot(found["function"].partition("+")[0] or "??", found["file"], None, as_number(found["number"]))
     return None
 
 

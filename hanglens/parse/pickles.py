@@ -41,7 +41,7 @@ def load_plain(data: bytes) -> object:
         raise PickleRefused(f"holds more than {MOST_CONTAINERS} lists and dicts: not read")
     _check(data)
     try:
-        return _PlainUnpickler(io.BytesIO(data)).load()
+        return _PlainUnpickler(io.BufferedReader(io.BytesIO(data))).load()  # buffered: it reads ahead
     except PickleRefused:
         raise
     except Exception as error:  # the unpickler answers damage with nearly any exception

@@ -31,10 +31,10 @@ _NATIVE_FILE = re.compile(r"[^\s()]{1,300}(?:\.so[\w.]{0,20}|\.pyd|\.dylib|pytho
 _CUT_FRAME = re.compile(r"    (?P<name>[\w.<>]{1,200}) \((?P<file>[\w./<>-]{1,300})$")
 
 _REFUSALS = (
-    "Failed to get stack traces", "Failed to suspend process", "Failed to find python version", "Failed to copy Py_Version symbol",
-    "Failed to copy PyRuntime", "Failed to find a python interpreter", "Failed to open process - check",
-    "Failed to get process executable name", "Failed to merge native and python frames", "unexpected waitpid result", "Permission Denied: Try running again",
-    "It looks like you are running in a docker container",
+    "Failed to get stack traces", "Failed to suspend process", "Failed to find python version", "Failed to find a python interpreter",
+    "Failed to copy Py_Version symbol", "Failed to copy PyRuntime", "Failed to open process - check",
+    "Failed to get process executable name", "Failed to merge native and python frames", "unexpected waitpid result",
+    "Permission Denied: Try running again", "It looks like you are running in a docker container",
 )  # fmt: skip
 _REFUSED = re.compile(r"\s*(?:Error: )?(?P<reason>(?:" + "|".join(map(re.escape, _REFUSALS)) + r").*)")
 _ERROR = re.compile(r"Error: (?P<reason>.+)")
@@ -226,10 +226,10 @@ def _start(line: Line, place: Place) -> Block | None:
 # Frames by which a dump without a head is found: packages and modules whose frames stand in nearly every thread.
 # The plain `.py:` would do, and would stand in each line of many a log.
 _USUAL_FRAMES = (
-    "<module> (", "_bootstrap (", "_bootstrap_inner (", "(threading.py:", "(queue.py:", "(selectors.py:", "(subprocess.py:", "(socket.py:",
-    "(train.py:", "(multiprocessing/", "(concurrent/futures/", "(asyncio/", "(torch/", "(vllm/", "(sglang/", "(lmdeploy/", "(ray/", "(zmq/",
-    "(transformers/", "(flashinfer/", "(triton/", "(filelock/", "(deepspeed/", "(megatron/", "/site-packages/", "/dist-packages/",
-    "(scheduler.py:", "(libc.so", "(libc-", "(libpthread", "(libtorch", "(libc10", "(libcuda", "(libnccl", "(python3", "_main_loop (", "_loop (",
+    "<module> (", "_bootstrap (", "_bootstrap_inner (", "_loop (", "(threading.py:", "(queue.py:", "(selectors.py:", "(subprocess.py:",
+    "(socket.py:", "(train.py:", "(scheduler.py:", "(multiprocessing/", "(concurrent/futures/", "(asyncio/", "(torch/", "(vllm/",
+    "(sglang/", "(lmdeploy/", "(ray/", "(zmq/", "(transformers/", "(flashinfer/", "(triton/", "(filelock/", "(deepspeed/", "(megatron/",
+    "/site-packages/", "/dist-packages/", "(libc.so", "(libc-", "(libpthread", "(libtorch", "(libc10", "(libcuda", "(libnccl", "(python3",
 )  # fmt: skip
 
 BLOCKS: tuple[BlockKind, ...] = (

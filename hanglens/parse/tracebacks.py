@@ -1,15 +1,15 @@
 """Stacks that Python prints itself: tracebacks, faulthandler dumps, stacks of each thread, torch's stack of a failed collective.
 
-Formats: CPython 3.8 to 3.14 `traceback` and `faulthandler`, PyTorch 2.5+ `ProcessGroupNCCL.cpp`
+Formats: CPython 3.8 to 3.14 `traceback` and `faulthandler`, Ray 2.x `RayTaskError`, PyTorch 2.5+ `ProcessGroupNCCL.cpp`
 (`Stack trace of the failed collective`: where it was called, which need not be where the rank stands now).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from hanglens.model import Frame, Parsed, SourceRef, Traceback
+from hanglens.model import Frame, Parsed, SourceRef, Speaker, Traceback
 from hanglens.parse.blocks import Block, BlockKind, Place
 from hanglens.parse.dumps import (
     MAX_FRAMES,
@@ -34,6 +34,9 @@ _BARE_ERROR = re.compile(r"(?:Error|Exception|Exit|Interrupt|Iteration|Warning|E
 _LEVELS = ("DEBUG", "INFO", "WARNING", "WARN", "ERROR", "CRITICAL", "FATAL")
 _NCCL_ERROR = re.compile(r"nccl[A-Z]\w{1,60}: ?|Last error:")  # further lines of a DistBackendError's message
 _ERROR_LINES = 4
+_REMOTE = re.compile(r"\bray::\S{1,200} \(pid=(?P<pid>\d{1,9})(?:, ip=(?P<host>[\w.:-]{1,60}))?")  # whose frames Ray lists below
+_FLAT_FRAME = re.compile(r'File "[^"]{1,500}", line \d{1,9}, in \S{1,200}')
+_FLAT_ERROR = re.compile(r"\b[A-Za-z_][\w.]{0,100}(?:Error|Exception): .{1,500}")
 
 _FAULT_THREAD = re.compile(
     r"(?:Current thread|Thread) (?P<id>0x[0-9a-fA-F]{1,16})(?: \[(?P<name>[^\]]{0,100})\])? \(most recent call first\)"
@@ -46,9 +49,7 @@ _FAULT_FILLER = re.compile(
 )
 _COLLECTIVE = re.compile(r".{0,200}Stack trace of the failed collective:$")
 _COLLECTIVE_FRAME = re.compile(r"\s*#(?P<number>\d{1,6}) (?P<rest>\S.*)")
-_THREAD_LIST = re.compile(
-    r"[-#=* ]{0,40}Stack(?: ?trace)? (?:for|of) thread:? (?P<id>\w{1,40})(?: \(?(?P<name>[\w. -]{0,100}))?"
-)
+_THREAD_LIST = re.compile(r"[-#=* ]{0,40}Stack(?: ?trace)? (?:for|of) thread:? (?P<id>\w{1,40})(?: \(?(?P<name>[\w. -]{0,100}))?")
 _INDENTED = re.compile(r"\s{2,}\S")
 
 
@@ -81,7 +82,7 @@ class _Traceback:
             return False
         if self._ends_with(text, line):
             self.error, self.error_line = [text.strip()], line
-            return True
+            return _REMOTE.search(text) is None  # such a line also begins the traceback of the remote process
         return _indent(text) >= max(self.indent, 1) or after_frame or (not self.frames and not text.strip(" ."))
 
     def _add(self, spot: Spot, text: str, line: Line) -> None:
@@ -110,7 +111,7 @@ class _Traceback:
         found = Traceback(
             frames=tuple(self.frames), error=" ".join(self.error)[:MAX_TEXT], ref=SourceRef(file, self.first.number),
             error_ref=SourceRef(file, end.number) if end else None, error_text=end.raw.strip()[:MAX_TEXT] if end else "",
-            speaker=self.first.speaker,
+            speaker=_speaker(self.first),
         )  # fmt: skip
         return Parsed(tracebacks=(found,))
 
@@ -124,9 +125,31 @@ def _indent(text: str) -> int:
     return len(text) - len(text.lstrip())
 
 
+def _speaker(first: Line) -> Speaker:
+    """Whose traceback it is: of a remote process if Ray says so, else of whoever speaks."""
+    remote = _REMOTE.search(body(first))
+    return replace(first.speaker, pid=int(remote["pid"]), host=remote["host"] or first.speaker.host) if remote else first.speaker
+
+
+def _flattened(line: Line, place: Place) -> _Traceback | None:
+    """A traceback that lost its line ends, as pasting and some loggers make it: at least two frames in one line."""
+    text = body(line)
+    found = list(_FLAT_FRAME.finditer(text))
+    if len(found) < 2:
+        return None
+    traceback = _Traceback(line, place, headed=bool(line.level))
+    spots = ((frame[0], python_spot(frame[0])) for frame in found)
+    traceback.frames = [replace(make_frame(spot, line, place.file), text=part) for part, spot in spots if spot]
+    if error := _FLAT_ERROR.search(text, found[-1].end()):
+        traceback.error, traceback.error_line = [error[0]], line
+    return traceback
+
+
 def _start_traceback(line: Line, place: Place) -> Block | None:
     text = _text(line)
-    if _TRACEBACK in text:
+    if flat := _flattened(line, place):
+        return flat
+    if _TRACEBACK in text or _REMOTE.search(text):
         return _Traceback(line, place, headed=bool(line.level))
     if python_spot(text) is None:
         return None
@@ -170,5 +193,5 @@ BLOCKS: tuple[BlockKind, ...] = (
     dialect_kind("faulthandler", ("(most recent call first)", 'File "'), FAULTHANDLER),
     dialect_kind("failed-collective", ("Stack trace of the failed collective:", " from /", " from <"), FAILED_COLLECTIVE),
     dialect_kind("thread-list", ("for thread", "of thread"), THREAD_LIST),
-    dump_kind("traceback", (_TRACEBACK, '", line '), _start_traceback),
+    dump_kind("traceback", (_TRACEBACK, '", line ', "ray::"), _start_traceback),
 )

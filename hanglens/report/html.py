@@ -44,6 +44,7 @@ def _environment() -> Environment:
         t=lambda english, **values: both(label(english, **values)),
         letters=LETTERS,
         states=i18n.STATES,
+        kinds=i18n.KINDS,
         verdicts=i18n.VERDICTS,
         confidences=i18n.CONFIDENCES,
         confidence_words=i18n.CONFIDENCE_WORDS,

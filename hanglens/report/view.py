@@ -96,7 +96,8 @@ class Matrix:
 class StackView:
     """Ranks (and processes) at one place of the code."""
 
-    who: str
+    ranks: str
+    processes: str
     group: StackGroup
     culprit: bool
 
@@ -277,8 +278,7 @@ def _matrix(table: CommunicatorTable) -> Matrix:
 
 
 def _stack(group: StackGroup, culprits: Sequence[int]) -> StackView:
-    who = ", ".join(part for part in (ranges(group.ranks), *group.processes) if part)
-    return StackView(who, group, bool(set(group.ranks) & set(culprits)))
+    return StackView(ranges(group.ranks), ", ".join(group.processes), group, bool(set(group.ranks) & set(culprits)))
 
 
 def _waits(d: Diagnosis) -> tuple[WaitView, ...]:

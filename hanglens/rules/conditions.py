@@ -125,7 +125,7 @@ def _fact(condition: schema.FactCondition, seen: Observed) -> Match:
     ranks = frozenset(rank for fact in facts for rank in fact.ranks)
     of_all = any(fact.of_all for fact in facts)
     world = seen.world_size or max((int(fact.values.get("of", 0)) for fact in facts), default=0) or None
-    held = bool(facts) and (_on(condition.on, len(ranks), world) or (of_all and condition.on == "every rank"))
+    held = bool(facts) and (not condition.on or _on(condition.on, len(ranks), world) or (of_all and condition.on == "every rank"))
     values = {name: str(value) for fact in reversed(facts) for name, value in fact.values.items()}
     evidence = tuple(entry for fact in facts[:3] for entry in fact.evidence)
     return Match(condition.path, held, len(facts), evidence, ranks, ranks, values)
