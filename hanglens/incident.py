@@ -13,13 +13,13 @@ class Standing:
 
     `kind` is collective, nccl-init, gpu-comm, gpu-wait, rendezvous, rpc-wait, idle, file-lock, jit, weights, own (code that
     no table knows) or waiting (nothing but waits of the standard library). `at` is the frame that says so,
-    `landmark` the innermost caller that places it in the engine.
+    `landmarks` are the callers that place it in the engine, innermost first.
     """
 
     kind: str
     stack: Stack
     at: Frame | None = None
-    landmark: Frame | None = None
+    landmarks: tuple[Frame, ...] = ()
 
     @property
     def waits_for_others(self) -> bool:

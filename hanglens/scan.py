@@ -63,6 +63,20 @@ def _compiled(expression: str) -> regex.Pattern[str]:
     return regex.compile(expression)
 
 
+def fault(expression: str) -> str:
+    """What is wrong with a regular expression, by Python's own parser; nothing if it is good."""
+    try:
+        _parsed(expression)
+    except re.error as error:
+        return str(error)
+    return ""
+
+
+@lru_cache(maxsize=4096)
+def _parsed(expression: str) -> Sequence[tuple[object, object]]:
+    return _sre_parser.parse(expression)  # type: ignore[no-any-return]
+
+
 @lru_cache(maxsize=4096)
 def required_literals(expression: str) -> tuple[str, ...]:
     """Derive the literals that every match must hold (any one of them), longest piece first.
@@ -71,10 +85,9 @@ def required_literals(expression: str) -> tuple[str, ...]:
     (' failed to pass monitoredBarrier',)
     """
     try:
-        tree = _sre_parser.parse(expression)
+        best = _best(_parsed(expression))
     except re.error:
         return ()
-    best = _best(tree)
     return tuple(sorted(best)) if best and min(map(len, best)) >= SHORTEST_LITERAL else ()
 
 

@@ -55,7 +55,7 @@ def _stands(incident: Incident) -> Iterator[Fact]:
         cite_frame(frame, m.standing.stack, m.rank)
         for m in members[:4]
         if m.standing
-        for frame in dict.fromkeys((m.standing.stack.frames[0], m.standing.at, m.standing.landmark))
+        for frame in dict.fromkeys((m.standing.stack.frames[0], m.standing.at, *m.standing.landmarks))
         if frame
     ]
     if cited:

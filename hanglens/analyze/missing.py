@@ -101,7 +101,7 @@ def _standing_evidence(member: Member) -> list[Evidence]:
     standing = member.standing
     if standing is None:
         return []
-    frames = [standing.at, standing.landmark]
+    frames = [standing.at, *standing.landmarks]
     return [cite_frame(frame, standing.stack, member.rank) for frame in dict.fromkeys(frames) if frame]
 
 

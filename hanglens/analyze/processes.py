@@ -31,7 +31,7 @@ def _state(member: Member) -> Iterator[Fact]:
     process = member.process
     ranks = (member.rank,) if member.rank is not None else ()
     evidence = [cite(process.ref, process.text, member.rank)] if process and process.text else []
-    evidence += [cite(failure.ref, failure.reason[:500], member.rank) for failure in member.failures[:1]]
+    evidence += [cite(failure.ref, failure.reason.split("; ")[0][:500], member.rank) for failure in member.failures[:1]]
     pid = member.pid or 0
     state = process.state if process else ""
     if state == "T" and not (process and process.tracer):
@@ -46,15 +46,18 @@ def _state(member: Member) -> Iterator[Fact]:
 
 
 def _exits(incident: Incident) -> Iterator[Fact]:
-    """Exit codes that the launcher printed; -15 is what it did to the survivors."""
+    """Exit codes that the launcher printed; -15 is what it did to the survivors, -6 what a watchdog did to its own rank."""
     for event in incident.parsed.events:
-        if event.name == "torch.exit" and event.fields["code"] not in ("-15", "0"):
-            pid = int(event.fields["pid"])
-            rank = next((m.rank for m in incident.members if m.pid == pid and m.rank is not None), None)
-            yield Fact(
-                name="rank.gone", ranks=(rank,) if rank is not None else (), evidence=(cite_event(event),),
-                values={"how": "launcher", "exit_code": int(event.fields["code"])},
-            )  # fmt: skip
+        code = int(event.fields["code"]) if event.name == "torch.exit" else 0
+        if code in (0, -15, -6):
+            continue
+        pid = int(event.fields["pid"])
+        rank = next((m.rank for m in incident.members if m.pid == pid and m.rank is not None), None)
+        ranks, cited = (rank,) if rank is not None else (), (cite_event(event),)
+        if code < 0:
+            yield Fact(name="rank.gone", ranks=ranks, evidence=cited, values={"how": "launcher", "exit_code": code})
+        else:
+            yield Fact(name="rank.failed", ranks=ranks, evidence=cited, values={"error": f"exit code {code}"})
 
 
 def _failures(incident: Incident) -> Iterator[Fact]:

@@ -177,6 +177,7 @@ def _members(
             by_rank[claim.rank] = member
         elif stacks[key] or failures[key]:
             others.append(member)
+    others += [Member(None, standings=_standings(threads), collected=True) for threads in _nameless_stacks(parsed)]
     told = _ranks_told(parsed)
     everyone = {*by_rank, *told, *(range(world) if world and world <= MOST_ROWS else ())}
     loose = _loose_stacks(parsed)
@@ -205,6 +206,15 @@ def _loose_stacks(parsed: Parsed) -> dict[int, list[Stack]]:
         if stack.pid is None and stack.rank is not None:
             found[stack.rank].append(stack)
     return found
+
+
+def _nameless_stacks(parsed: Parsed) -> list[list[Stack]]:
+    """Dumps that say neither pid nor rank, one process a file."""
+    found: dict[str, list[Stack]] = defaultdict(list)
+    for stack in parsed.stacks:
+        if stack.pid is None and stack.rank is None:
+            found[stack.ref.file].append(stack)
+    return [threads for threads in found.values() if working_thread(threads)]
 
 
 def _standings(stacks: Iterable[Stack]) -> tuple[Standing, ...]:

@@ -9,6 +9,8 @@ from hanglens.incident import Standing
 from hanglens.knowledge.tables import FrameTable, load_frames
 from hanglens.model import Frame, Stack
 
+LANDMARKS = 3
+
 # A process's work may run outside of its main thread (Ray actors, overlap threads): what says most about it comes first.
 _TELLING = ("collective", "nccl-init", "gpu-comm", "rendezvous", "file-lock", "jit", "weights", "gpu-wait", "own", "rpc-wait", "waiting", "idle")
 
@@ -23,7 +25,7 @@ def stand(stack: Stack, table: FrameTable | None = None) -> Standing | None:
     table = table or load_frames()
     if not stack.frames or table.helper_threads.search(stack.thread):
         return None
-    landmark = next((frame for frame in stack.frames if table.landmarks.search(describe(frame))), None)
+    landmarks = tuple(frame for frame in stack.frames if table.landmarks.search(describe(frame)))[:LANDMARKS]
     for frame in stack.frames:
         kind = table.kind(describe(frame))
         if kind == "helper":
@@ -31,8 +33,8 @@ def stand(stack: Stack, table: FrameTable | None = None) -> Standing | None:
         if kind == "collective" and any(table.idle_callers.search(describe(caller)) for caller in stack.frames):
             kind = "idle"
         if kind != "transparent":
-            return Standing(kind, stack, frame, landmark)
-    return Standing("waiting", stack, stack.frames[0], landmark)
+            return Standing(kind, stack, frame, landmarks)
+    return Standing("waiting", stack, stack.frames[0], landmarks)
 
 
 def working_thread(threads: Iterable[Stack]) -> Standing | None:

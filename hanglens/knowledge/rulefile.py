@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import cast, get_args
 
-import regex
-
 from hanglens.knowledge.schema import (
     ONS,
     SOURCES,
@@ -24,9 +22,10 @@ from hanglens.knowledge.schema import (
     Sequence,
     Snippet,
     StackCondition,
+    children,
 )
 from hanglens.knowledge.yamlfile import Plain
-from hanglens.scan import Pattern
+from hanglens.scan import Pattern, fault
 from hanglens.verdict import CONFIDENCES, Confidence, Fix, Role, Text, Verdict
 
 _FIELDS = {
@@ -133,15 +132,13 @@ def _sequence(item: Mapping[str, Plain], field: str, path: str, rule_id: str) ->
 def _pattern(item: Mapping[str, Plain], field: str, path: str, rule_id: str) -> PatternCondition:
     _only(item, {"source", "level", "pattern", "literal", "on"}, field)
     expression = _string(item.get("pattern"), f"{field}.pattern")
-    try:
-        regex.compile(expression)
-    except regex.error as error:
-        raise FieldError(f"not a valid regular expression: {error}", f"{field}.pattern") from None
     sources = item.get("source", [])
     names = (sources,) if isinstance(sources, str) else _strings(sources, f"{field}.source")
     for name in names:
         _one_of(name, (*SOURCES, "any"), f"{field}.source")
     on = cast(On, _one_of(item.get("on", ""), ONS, f"{field}.on"))
+    if problem := fault(expression):
+        raise FieldError(f"not a valid regular expression: {problem}", f"{field}.pattern")
     if names == ("stack",):
         return cast(PatternCondition, StackCondition(path, expression, on))
     literal = item.get("literal")
@@ -217,8 +214,6 @@ def _paths(data: Plain, field: str, when: Condition) -> tuple[str, ...]:
 
 
 def _below(condition: Condition) -> list[Condition]:
-    from hanglens.knowledge.schema import children
-
     return [condition, *(deeper for child in children(condition) for deeper in _below(child))]
 
 

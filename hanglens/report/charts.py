@@ -87,9 +87,7 @@ def _comparable(spans: Sequence[TimelineSpan]) -> list[_Bar]:
     read = [(span, _read(span.start), _read(span.end)) for span in spans]
     forms = Counter(start[0] for _, start, _ in read if start)
     common = forms.most_common(1)[0][0] if forms else ""
-    return [
-        _Bar(span, start[1], max(start[1], end[1])) for span, start, end in read if start and end and start[0] == end[0] == common
-    ]
+    return [_Bar(span, start[1], max(start[1], end[1])) for span, start, end in read if start and end and start[0] == end[0] == common]
 
 
 def _read(text: str) -> tuple[str, float] | None:
@@ -122,10 +120,13 @@ def _rows(bars: Sequence[_Bar], culprits: frozenset[int]) -> list[tuple[Markup, 
     equal: dict[object, list[int]] = {}
     for rank in sorted(rank for rank in by_rank if rank is not None):
         equal.setdefault((rank in culprits, *((b.start, b.end, b.span.kind, b.span.label) for b in by_rank[rank])), []).append(rank)
-    ordered = sorted(equal.values(), key=lambda ranks: ranks[0] not in culprits)[:MAX_ROWS]
-    rows = [(_label(ranks, culprits), ranks[0] in culprits, by_rank[ranks[0]]) for ranks in sorted(ordered)]
-    job = Markup('<tspan lang="en">job</tspan><tspan lang="zh">任务</tspan>')
-    return rows + ([(job, False, by_rank[None])] if None in by_rank else [])
+    ordered = sorted(equal.values(), key=lambda ranks: ranks[0] not in culprits)
+    rows = [(_label(ranks, culprits), ranks[0] in culprits, by_rank[ranks[0]]) for ranks in sorted(ordered[:MAX_ROWS])]
+    if None in by_rank:
+        rows.append((Markup('<tspan lang="en">job</tspan><tspan lang="zh">任务</tspan>'), False, by_rank[None]))
+    if hidden := sum(map(len, ordered[MAX_ROWS:])):
+        rows.append((Markup("… +{}").format(hidden), False, []))
+    return rows
 
 
 def _label(ranks: Sequence[int], culprits: frozenset[int]) -> Markup:
@@ -143,7 +144,9 @@ def _axis(scale: _Scale, height: int) -> Markup:
         for moment in scale.ticks()
     )
     middle = (scale.x(scale.rest_from) + scale.x(scale.rest_to)) / 2
-    rest = Markup('<text class="tick" x="{:.1f}" y="{}">⋯ {} ⋯</text>').format(middle, bottom + 16, _length(scale.rest_to - scale.rest_from))
+    rest = Markup('<text class="tick" x="{:.1f}" y="{}">⋯ {} ⋯</text>').format(
+        middle, bottom + 16, _length(scale.rest_to - scale.rest_from)
+    )
     return Markup().join([*ticks, rest if scale.rest_to > scale.rest_from else Markup()])
 
 

@@ -73,10 +73,8 @@ def _verdict(chosen: Candidate | None, causes: list[Candidate], facts: Mapping[s
         return "hung"
     if any(facts.get(name) for name in ("rank.missing_from_collective", "rank.stopped", "wedge.symmetric")):
         return "hung"
-    if any(fact.values.get("collective") for fact in facts.get("stage.stuck_between", ())):
-        return "hung"
     if facts.get("rank.failed") or facts.get("rank.gone"):
         return "failed"
-    if chosen and chosen.rule.verdict == "failed" and chosen.on_lines:
+    if chosen and chosen.rule.verdict == "failed" and facts.get("error.first"):
         return "failed"
     return "unknown"

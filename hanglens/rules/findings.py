@@ -105,13 +105,18 @@ def _explained_away(candidate: Candidate, fired: list[Candidate]) -> Candidate:
     stronger = [
         other for other in fired
         if other.rule.role == "cause" and other is not candidate and other.finding.confidence in _FIRM
-        and any(fnmatchcase(other.rule.id, pattern) or other.rule.category == pattern for pattern in candidate.rule.yields_to)
+        and strength(other.finding.confidence) >= strength(candidate.finding.confidence)
+        and _yields(candidate.rule, other.rule) and not _yields(other.rule, candidate.rule)
     ]  # fmt: skip
     if not stronger or candidate.finding.role != "cause":
         return candidate
     title = stronger[0].finding.title
     why = Text(en=f"follows from: {title.en}", zh=f"是其结果：{title.zh}")
     return msgspec.structs.replace(candidate, finding=msgspec.structs.replace(candidate.finding, role="cascade", why_not=why))
+
+
+def _yields(rule: Rule, other: Rule) -> bool:
+    return any(fnmatchcase(other.id, pattern) or other.category == pattern for pattern in rule.yields_to)
 
 
 def _filled(text: Text, values: Mapping[str, str]) -> Text:
