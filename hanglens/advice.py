@@ -18,7 +18,7 @@ _VERDICTS = {
     "healthy": Text(en="The job is healthy", zh="任务正常"),
     "unknown": Text(en="The evidence does not tell whether the job hung", zh="现有证据不能判断任务是否挂起"),
 }
-_SURE = {"confirmed": Text(en="", zh=""), "likely": Text(en="most likely: ", zh="很可能："), "possible": Text(en="possibly: ", zh="可能：")}
+_SURE = {"confirmed": Text(en="", zh=""), "likely": Text(en="Most likely: ", zh="很可能："), "possible": Text(en="Possibly: ", zh="可能：")}
 
 _STACKS = NextEvidence(
     what=Text(en="Two stack dumps of every rank, ten seconds apart", zh="每个 rank 的两次调用栈，间隔十秒"),
@@ -39,17 +39,28 @@ _P2P = NextEvidence(
 )  # fmt: skip
 
 
-def summary(conclusion: Conclusion, culprits: Sequence[int], incident: Incident) -> Text:
-    """One sentence: what happened, why as far as that is known, and who holds the others up."""
+def summary(conclusion: Conclusion, culprits: Sequence[int], facts: Mapping[str, Sequence[Fact]]) -> Text:
+    """What happened, why as far as that is known, and who holds the others up."""
     verdict, root = _VERDICTS[conclusion.verdict], conclusion.root_cause
     if root is None:
-        return Text(en=f"{verdict.en}; the evidence does not decide why.", zh=f"{verdict.zh}；现有证据不能确定原因。")
+        where = _wedged(facts)
+        return Text(en=f"{verdict.en}{where.en}. The evidence does not decide why.", zh=f"{verdict.zh}{where.zh}。现有证据不能确定原因。")
     sure = _SURE[root.confidence]
-    en, zh = f"{verdict.en}; {sure.en}{root.title.en}", f"{verdict.zh}；{sure.zh}{root.title.zh}"
-    if culprits:
-        numbers = ", ".join(map(str, culprits))
-        en, zh = f"{en} (rank {numbers})", f"{zh}（rank {numbers}）"
-    return Text(en=en + ".", zh=zh + "。")
+    ranks = ", ".join(map(str, culprits))
+    en = f"{verdict.en}. {sure.en}{root.title.en}" + (f" (rank {ranks})." if ranks else ".")
+    zh = f"{verdict.zh}。{sure.zh}{root.title.zh}" + (f"（rank {ranks}）。" if ranks else "。")
+    return Text(en=en, zh=zh)
+
+
+def _wedged(facts: Mapping[str, Sequence[Fact]]) -> Text:
+    """Where all ranks wait alike, if they do."""
+    wedge = next(iter(facts.get("wedge.symmetric", ())), None)
+    if wedge is None:
+        return Text(en="", zh="")
+    stuck = next((fact for fact in facts.get("stage.stuck_between", ()) if fact.values["collective"]), None)
+    where = str(stuck.values["call"]) if stuck else str(wedge.values["op"])
+    number = wedge.values["of"]
+    return Text(en=f": all {number} ranks wait alike in {where}, and no rank is to blame", zh=f"：全部 {number} 个 rank 同样等在 {where}，没有哪个 rank 有过错")
 
 
 def next_evidence(

@@ -41,6 +41,9 @@ class Speaker:
     tag: str = ""
 
 
+NOBODY = Speaker()
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One line of a log that some pattern recognised.
@@ -56,7 +59,7 @@ class Event:
     ref: SourceRef
     level: str = ""
     time: Stamp | None = None
-    speaker: Speaker = Speaker()
+    speaker: Speaker = NOBODY
     fields: Mapping[str, str] = field(default_factory=dict)
     context: tuple[str, ...] = ()
 
@@ -134,7 +137,7 @@ class Traceback:
     ref: SourceRef
     error_ref: SourceRef | None = None
     error_text: str = ""
-    speaker: Speaker = Speaker()
+    speaker: Speaker = NOBODY
 
 
 @dataclass(frozen=True, slots=True)

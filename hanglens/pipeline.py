@@ -12,6 +12,7 @@ from hanglens import __version__
 from hanglens.advice import next_evidence, summary
 from hanglens.analyze import compute_facts, rows
 from hanglens.analyze.ranks import build_incident
+from hanglens.analyze.stacks import without_twins
 from hanglens.analyze.surroundings import environment
 from hanglens.bundle import Item, open_evidence
 from hanglens.errors import InputError
@@ -30,7 +31,12 @@ Progress = Callable[[str], None]
 
 
 def diagnose(
-    paths: Sequence[str], pack: RulePack, *, limits: Limits | None = None, stdin: BinaryIO | None = None, progress: Progress = lambda _: None
+    paths: Sequence[str],
+    pack: RulePack,
+    *,
+    limits: Limits | None = None,
+    stdin: BinaryIO | None = None,
+    progress: Progress = lambda _: None,
 ) -> Diagnosis:
     """Diagnose the evidence under `paths`, one incident.
 
@@ -68,11 +74,11 @@ def diagnose_parsed(parsed: Parsed, pack: RulePack, *, several_hosts: bool = Fal
     return Diagnosis(
         tool_version=__version__,
         verdict=conclusion.verdict,
-        summary=summary(conclusion, culprits, incident),
+        summary=summary(conclusion, culprits, facts),
         root_cause=conclusion.root_cause,
         culprit_ranks=culprits,
         culprit_processes=_processes(incident, culprits),
-        victim_ranks=tuple(m.rank for m in incident.members if m.rank is not None and m.rank not in culprits and _waits(incident, m.rank, facts)),
+        victim_ranks=_victims(incident, culprits, facts),
         world_size=incident.world_size,
         findings=conclusion.findings,
         ranks=rows.rank_rows(incident, facts),
@@ -96,7 +102,7 @@ def observe(incident: Incident, facts: dict[str, list[Fact]]) -> Observed:
     return Observed(
         events=events,
         facts=facts,
-        stacks=[(stack, rank_of_pid.get(stack.pid, stack.rank)) for stack in incident.parsed.stacks],
+        stacks=[(stack, rank_of_pid.get(stack.pid or 0, stack.rank)) for stack in without_twins(incident.parsed.stacks)],
         tails={about.file: about.tail for about in incident.parsed.inputs},
         world_size=incident.world_size,
     )
@@ -107,10 +113,11 @@ def _processes(incident: Incident, culprits: Sequence[int]) -> tuple[CulpritProc
     return tuple(CulpritProcess(host=m.host, pid=m.pid, rank=m.rank) for m in members if m and m.pid is not None)
 
 
-def _waits(incident: Incident, rank: int, facts: dict[str, list[Fact]]) -> bool:
-    member = incident.member(rank)
-    timed_out = {r for fact in facts.get("collective.timeout", ()) for r in fact.ranks}
-    return rank in timed_out or bool(member and member.standing and member.standing.waits_for_others)
+def _victims(incident: Incident, culprits: Sequence[int], facts: dict[str, list[Fact]]) -> tuple[int, ...]:
+    """Ranks that wait, by their stack or their watchdog, and hold nobody up."""
+    timed_out = {rank for fact in facts.get("collective.timeout", ()) for rank in fact.ranks}
+    waiting = {m.rank for m in incident.members if m.standing and m.standing.waits_for_others}
+    return tuple(m.rank for m in incident.members if m.rank is not None and m.rank in timed_out | waiting and m.rank not in culprits)
 
 
 def test_rule(rule: Rule) -> list[str]:

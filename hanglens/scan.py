@@ -7,6 +7,7 @@ of all literals finds the candidate lines; where there is no Hyperscan wheel, a 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,10 +15,10 @@ from typing import BinaryIO
 
 import regex
 
-try:
-    from re import _constants as _sre
-    from re import _parser as _sre_parser
-except ImportError:  # Python 3.10
+if sys.version_info >= (3, 11):
+    from re import _constants as _sre  # type: ignore[attr-defined]
+    from re import _parser as _sre_parser  # type: ignore[attr-defined]
+else:
     import sre_constants as _sre
     import sre_parse as _sre_parser
 
@@ -74,14 +75,15 @@ def fault(expression: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _parsed(expression: str) -> Sequence[tuple[object, object]]:
-    return _sre_parser.parse(expression)  # type: ignore[no-any-return]
+    tree: Sequence[tuple[object, object]] = _sre_parser.parse(expression)
+    return tree
 
 
 @lru_cache(maxsize=4096)
 def required_literals(expression: str) -> tuple[str, ...]:
-    """Derive the literals that every match must hold (any one of them), longest piece first.
+    r"""Derive the literals that every match must hold (any one of them), longest piece first.
 
-    >>> required_literals(r"Rank (?P<r>\\d+) failed to pass monitoredBarrier")
+    >>> required_literals(r"Rank (?P<r>\d+) failed to pass monitoredBarrier")
     (' failed to pass monitoredBarrier',)
     """
     try:
@@ -97,7 +99,7 @@ def _best(tree: Sequence[tuple[object, object]]) -> frozenset[str] | None:
     run = ""
     for op, argument in tree:
         if op is _sre.LITERAL:
-            run += chr(argument)  # type: ignore[call-overload]
+            run += chr(argument)  # type: ignore[arg-type]
             continue
         candidates += [frozenset({run})] if run else []
         run = ""

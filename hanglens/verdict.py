@@ -23,14 +23,14 @@ class Value(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all values of the Diagnosis: immutable, compared by content."""
 
 
-class Text(Value):
+class Text(Value, frozen=True):
     """A sentence for people, in both languages."""
 
     en: str
     zh: str
 
 
-class Evidence(Value):
+class Evidence(Value, frozen=True):
     """One line (or record) that speaks for or against a finding.
 
     `text` is the line itself, cut around the match to 500 characters; `context` the lines around it.
@@ -46,7 +46,7 @@ class Evidence(Value):
     polarity: Literal["for", "against"] = "for"
 
 
-class Fact(Value):
+class Fact(Value, frozen=True):
     """Something an analysis computed; rules ask for it by `name`.
 
     `ranks` are the ranks it is true of; `values` are what conditions compare and texts quote.
@@ -59,7 +59,7 @@ class Fact(Value):
     of_all: bool = False
 
 
-class Fix(Value):
+class Fix(Value, frozen=True):
     """One remedy: what to do, the command, what it costs, how to see that it worked."""
 
     title: Text
@@ -68,7 +68,7 @@ class Fix(Value):
     verify: Text = Text(en="", zh="")
 
 
-class Finding(Value):
+class Finding(Value, frozen=True):
     """What one rule concluded, with everything needed to check it."""
 
     rule: str
@@ -84,7 +84,7 @@ class Finding(Value):
     why_not: Text | None = None
 
 
-class RootCause(Value):
+class RootCause(Value, frozen=True):
     """The finding that explains the others. `score` orders candidates, 0..1."""
 
     id: str
@@ -94,7 +94,7 @@ class RootCause(Value):
     score: float
 
 
-class CulpritProcess(Value):
+class CulpritProcess(Value, frozen=True):
     """A process that holds the others up; `rank` is null where it is not known."""
 
     host: str | None
@@ -102,7 +102,7 @@ class CulpritProcess(Value):
     rank: int | None
 
 
-class LastEvent(Value):
+class LastEvent(Value, frozen=True):
     """The last thing a rank is known to have printed."""
 
     text: str
@@ -111,7 +111,7 @@ class LastEvent(Value):
     time: str | None = None
 
 
-class RankRow(Value):
+class RankRow(Value, frozen=True):
     """Where one rank stands, and how that is known."""
 
     rank: int
@@ -126,7 +126,7 @@ class RankRow(Value):
     how_known: str = ""
 
 
-class Wait(Value):
+class Wait(Value, frozen=True):
     """`who` waits for `for_whom` in `in_what`: ranks as numbers, processes by name."""
 
     who: int | str
@@ -134,7 +134,7 @@ class Wait(Value):
     in_what: str
 
 
-class CollectiveCell(Value):
+class CollectiveCell(Value, frozen=True):
     """One rank at one sequence number; `odd` marks the cell that differs."""
 
     rank: int
@@ -147,7 +147,7 @@ class CollectiveCell(Value):
     record: int | None = None
 
 
-class CommunicatorTable(Value):
+class CommunicatorTable(Value, frozen=True):
     """A communicator or process group, with the table around the odd call."""
 
     id: str
@@ -156,7 +156,7 @@ class CommunicatorTable(Value):
     divergence: tuple[CollectiveCell, ...] = ()
 
 
-class StackGroup(Value):
+class StackGroup(Value, frozen=True):
     """Ranks whose deciding thread stands at the same place. `moving` compares samples; null with one sample."""
 
     ranks: tuple[int, ...]
@@ -166,7 +166,7 @@ class StackGroup(Value):
     processes: tuple[str, ...] = ()
 
 
-class TimelineSpan(Value, rename={"start": "from", "end": "to"}):
+class TimelineSpan(Value, frozen=True, rename={"start": "from", "end": "to"}):
     """Something a rank did from one time to another (or at one instant)."""
 
     rank: int | None
@@ -176,7 +176,7 @@ class TimelineSpan(Value, rename={"start": "from", "end": "to"}):
     label: str
 
 
-class Surrounding(Value):
+class Surrounding(Value, frozen=True):
     """One fact of the environment; `unusual` says why it is marked."""
 
     name: str
@@ -186,7 +186,7 @@ class Surrounding(Value):
     line: int | None = None
 
 
-class GapRow(Value):
+class GapRow(Value, frozen=True):
     """Evidence that is missing, why, and how to get it."""
 
     what: str
@@ -194,7 +194,7 @@ class GapRow(Value):
     how_to_collect: str = ""
 
 
-class NextEvidence(Value):
+class NextEvidence(Value, frozen=True):
     """One thing to collect, and the causes that it would tell apart."""
 
     what: Text
@@ -202,7 +202,7 @@ class NextEvidence(Value):
     splits: tuple[str, ...] = ()
 
 
-class InputRow(Value):
+class InputRow(Value, frozen=True):
     """One file of the evidence and how it was recognised."""
 
     file: str
@@ -213,7 +213,7 @@ class InputRow(Value):
     how_known: str = ""
 
 
-class Diagnosis(Value):
+class Diagnosis(Value, frozen=True):
     """The whole answer. Lists go from most to least important."""
 
     verdict: Verdict

@@ -74,7 +74,7 @@ def _idle(incident: Incident) -> Iterator[Fact]:
     """Every worker waits for work and every request that was accepted has been answered."""
     workers = _workers(incident)
     events = incident.parsed.events
-    accepted = [event for event in events if event.name in ("lmdeploy.accepted",)]
+    accepted = [event for event in events if event.name == "lmdeploy.accepted"]
     finished = [event for event in events if event.name == "lmdeploy.finished"]
     quiet = [event for event in events if event.name == "vllm.stats" and event.fields["running"] == "0"]
     all_idle = len(workers) >= max(incident.world_size or 2, 1) and all(m.standing and m.standing.kind == "idle" for m in workers)

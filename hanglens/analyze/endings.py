@@ -39,14 +39,18 @@ def _end(about: Input, number: int) -> list[Evidence]:
 def _first_errors(incident: Incident) -> Iterator[Fact]:
     by_file: dict[str, list[Event]] = defaultdict(list)
     for event in incident.parsed.events:
-        if event.name == "log.error" and (event.level in ("ERROR", "FATAL") or (event.source == "nccl" and event.level == "WARN")):
-            by_file[event.ref.file].append(event)
-        elif event.name == "log.error" and _EXCEPTION.search(event.text.strip()):
+        if event.name == "log.error" and _is_error(event):
             by_file[event.ref.file].append(event)
     firsts = [event for events in by_file.values() for event in events[:3]]
     if firsts:
         firsts.sort(key=lambda event: (event.time is None, event.time.seconds if event.time else 0.0))
         yield Fact(name="error.first", values={"files": len(by_file)}, evidence=tuple(cite_event(event) for event in firsts[:MOST]))
+
+
+def _is_error(event: Event) -> bool:
+    if event.level in ("ERROR", "FATAL") or (event.source == "nccl" and event.level == "WARN"):
+        return True
+    return bool(_EXCEPTION.search(event.text.strip()))
 
 
 def _stands(incident: Incident) -> Iterator[Fact]:
@@ -59,4 +63,5 @@ def _stands(incident: Incident) -> Iterator[Fact]:
         if frame
     ]
     if cited:
-        yield Fact(name="stack.stands", ranks=tuple(m.rank for m in members if m.rank is not None), values={"of": len(members)}, evidence=tuple(cited))
+        ranks = tuple(m.rank for m in members if m.rank is not None)
+        yield Fact(name="stack.stands", ranks=ranks, values={"of": len(members)}, evidence=tuple(cited))

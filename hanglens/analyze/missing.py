@@ -65,8 +65,7 @@ def missing_facts(incident: Incident) -> Iterator[Fact]:
 
 
 def _moved(member: Member) -> bool:
-    first, *later = member.standings or (None,)
-    return bool(first and later) and not same_place(first, later[-1])
+    return len(member.standings) > 1 and not same_place(member.standings[0], member.standings[-1])
 
 
 def _holds(incident: Incident, rank: int, case: Case) -> bool:
@@ -75,7 +74,7 @@ def _holds(incident: Incident, rank: int, case: Case) -> bool:
     seen = member.standing if member else None
     if seen is not None and seen.waits_for_others and "watchdog" not in case.kinds:
         return False
-    if not (member and member.collected):
+    if not (member and member.collected) or rank in {timeout.rank for timeout in timeouts(incident)}:
         return False
     return set(case.kinds) != {"ras?"}
 
@@ -181,9 +180,10 @@ def _fact(incident: Incident, rank: int, case: Case) -> Fact:
         name="rank.missing_from_collective",
         ranks=(rank,),
         values={
-            "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "how": ",".join(kinds), "kinds": len(kinds),
+            "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "wait": _wait(member), "first": case.first,
+            "how": ",".join(kinds), "kinds": len(kinds), "of": incident.world_size or len(incident.members),
             "waiting": len([m for m in waiting_members(incident) if m.rank != rank]) or (incident.world_size or 1) - 1,
-            "of": incident.world_size or len(incident.members), "wait": _wait(member), "first": case.first, "engine": track.engine if track else "",
+            "engine": track.engine if track else "",
         },
         evidence=unique([*_own_evidence(evidence, rank), *_process_evidence(member), *evidence])[:12],
     )  # fmt: skip
@@ -230,10 +230,16 @@ def _maybe(incident: Incident) -> Iterator[Fact]:
     for how, absent, op in (
         ("watchdog", set(range(world)) - printed if 0 < world - len(printed) < world else set(), _timeout_op(incident)),
         ("flight-recorder", set(undumped(incident, range(world))), "a collective"),
+        ("stage", _short_ranks(incident), "the next stage"),
         ("stack", {m.rank or 0 for m in incident.members if not m.collected} if waiting else set(), _op(waiting_members(incident))),
     ):
         if absent and len(absent) <= world / 2:
-            yield Fact(name="rank.maybe_missing", ranks=tuple(sorted(absent)), values={"how": how, "op": op, "of": world})
+            evidence = tuple(e for fact in stage_facts(incident) if how == "stage" and fact.name == "stage.short" for e in fact.evidence)
+            yield Fact(name="rank.maybe_missing", ranks=tuple(sorted(absent)), values={"how": how, "op": op, "of": world}, evidence=evidence)
+
+
+def _short_ranks(incident: Incident) -> set[int]:
+    return {rank for fact in stage_facts(incident) if fact.name == "stage.short" for rank in fact.ranks}
 
 
 def _timeout_op(incident: Incident) -> str:
@@ -243,7 +249,7 @@ def _timeout_op(incident: Incident) -> str:
 def _symmetric(incident: Incident) -> Iterator[Fact]:
     """Everybody of whom there should be a stack waits in the same kind of place."""
     everyone = _everyone(incident)
-    waiting = [m for m in waiting_members(incident)]
+    waiting = waiting_members(incident)
     world = incident.world_size or 0
     if len(waiting) < 2 or len(waiting) != len(everyone) or len(waiting) < world:
         return
@@ -254,7 +260,8 @@ def _symmetric(incident: Incident) -> Iterator[Fact]:
     track = track_of(incident)
     evidence = [e for m in waiting[:4] for e in _standing_evidence(m)] + list(stuck.evidence if stuck else ())
     yield Fact(
-        name="wedge.symmetric", ranks=tuple(sorted(m.rank for m in waiting if m.rank is not None)), of_all=True, evidence=unique(evidence)[:12],
+        name="wedge.symmetric", of_all=True, evidence=unique(evidence)[:12],
+        ranks=tuple(sorted(m.rank for m in waiting if m.rank is not None)),
         values={"op": places.pop(), "of": len(waiting), "first": stuck is not None, "stage": str(stuck.values["value"]) if stuck else "",
                 "engine": track.engine if track else ""},
     )  # fmt: skip

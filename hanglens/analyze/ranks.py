@@ -20,7 +20,7 @@ _RUN_STARTS = ("lmdeploy.start", "vllm.start", "sglang.start")
 def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
     """`several_hosts`: the first folder of every file's path stands for a host, so that equal pids are different processes."""
     parsed = _last_runs(parsed)
-    scope_of = _Scopes(several_hosts)
+    scope_of = _Scopes(several=several_hosts)
     pid_of_group = _group_pids(parsed, scope_of)
     parsed = _with_pids(parsed, scope_of, pid_of_group)
     world, known_by = world_size(parsed)
@@ -34,7 +34,7 @@ def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
 class _Scopes(dict[str, str]):
     """The host scope of each file: its first folder, where several hosts were given."""
 
-    def __init__(self, several: bool) -> None:
+    def __init__(self, *, several: bool) -> None:
         super().__init__()
         self._several = several
 
@@ -57,7 +57,8 @@ def _last_runs(parsed: Parsed) -> Parsed:
 def _group_pids(parsed: Parsed, scope_of: dict[str, str]) -> dict[str, int]:
     """The pid of the process whose files share a group name."""
     found: dict[str, int] = {}
-    for value in (*parsed.processes, *parsed.stacks, *parsed.dump_failures):
+    values: tuple[Process | Stack | DumpFailure, ...] = (*parsed.processes, *parsed.stacks, *parsed.dump_failures)
+    for value in values:
         if value.group and value.pid is not None:
             found.setdefault(f"{scope_of[value.ref.file]}\0{value.group}", value.pid)
     for about in parsed.inputs:

@@ -95,7 +95,8 @@ def _mismatch(group: Group, seq: int, name: str, calls: list[Collective], differ
     return Fact(
         name=f"collective.{name}_mismatch",
         ranks=tuple(sorted(call.rank for call in (odd if clear else calls))),
-        values={"group": group.name, "seq": seq, "op": calls[0].op, "a": usual, "b": other, "majority": clear},
+        values={"group": group.name, "seq": seq, "op": calls[0].op, "a": usual, "b": other, "majority": clear,
+                "how": "flight-recorder"},
         evidence=unique(cite_collective(call) for call in [*calls[:2], *odd][:6]),
     )
 
@@ -175,10 +176,10 @@ def ranks_behind(incident: Incident) -> list[Behind]:
 
 def _held(rank: int, table: dict[str, Group]) -> bool:
     """The rank's oldest unfinished call waits for somebody: not all of its peers are past it."""
-    pending = [(call.record_id, call, group) for group in table.values() for call in group.calls.get(rank, {}).values() if call.state != "completed"]
+    pending = [(call, group) for group in table.values() for call in group.calls.get(rank, {}).values() if call.state != "completed"]
     if not pending:
         return False
-    _, call, group = min(pending, key=lambda entry: entry[0])
+    call, group = min(pending, key=lambda entry: entry[0].record_id)
     return not all(_past(group, peer, call.seq) for peer in group.members - {rank})
 
 

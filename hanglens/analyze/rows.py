@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from hanglens.analyze.recorder import Group, groups
 from hanglens.analyze.stacks import same_place
@@ -45,9 +46,12 @@ def _rank_row(member: Member, states: dict[int, RankStateName], stages: Mapping[
     return RankRow(
         rank=rank, host=member.host, pid=member.pid, device=member.device, state=states.get(rank) or _state_of(member),
         collected=member.collected, stage=getattr(stage, "title", None),
-        last_event=LastEvent(text=event.text, file=event.ref.file, line=event.ref.line, time=event.time.text if event.time else None) if event else None,
-        waiting_in=_waiting_in(member), how_known=member.how_known,
+        last_event=_last_event(event) if event else None, waiting_in=_waiting_in(member), how_known=member.how_known,
     )  # fmt: skip
+
+
+def _last_event(event: Event) -> LastEvent:
+    return LastEvent(text=event.text, file=event.ref.file, line=event.ref.line, time=event.time.text if event.time else None)
 
 
 def _states(facts: Facts) -> dict[int, RankStateName]:
@@ -58,7 +62,7 @@ def _states(facts: Facts) -> dict[int, RankStateName]:
     )  # fmt: skip
     for name, state in names:
         for fact in facts.get(name, ()):
-            states.update({rank: state for rank in fact.ranks})
+            states.update(dict.fromkeys(fact.ranks, state))
     return states
 
 
@@ -79,7 +83,7 @@ def _waiting_in(member: Member) -> str | None:
 def _last_events(incident: Incident) -> dict[int, Event]:
     last: dict[int, Event] = {}
     for about in incident.parsed.inputs:
-        for event in about.tail:
+        for event in about.tail if about.kind.endswith("log") else ():
             rank = event.speaker.rank
             if rank is not None and not (rank in last and _earlier(event, last[rank])):
                 last[rank] = event
@@ -134,7 +138,7 @@ def communicators(incident: Incident) -> tuple[CommunicatorTable, ...]:
     known: dict[str, set[int]] = defaultdict(set)
     for event in incident.parsed.events:
         if event.name == "nccl.init":
-            known[event.fields["id"]].add(int(event.fields["rank"]))
+            known[event.fields["id"].removeprefix("0x")].add(int(event.fields["rank"]))
     for report in incident.parsed.ras_reports:
         for communicator in report.communicators:
             known[communicator.id] |= set(range(communicator.size or 0)) if (communicator.size or 0) <= 4096 else set()
@@ -160,13 +164,16 @@ def _cell(call: Collective, group: Group, odd_at: int) -> CollectiveCell:
     agree = sum(peer.op == call.op and peer.input_sizes == call.input_sizes for peer in peers)
     odd = call.seq == odd_at and call.state != "completed" and agree <= len(peers) / 2 and agree < len(peers)
     size = "×".join(str(list(s)) for s in call.input_sizes)
-    return CollectiveCell(rank=call.rank, seq=call.seq, op=call.op, state=call.state, size=size, odd=odd, file=call.ref.file, record=call.ref.record)
+    return CollectiveCell(
+        rank=call.rank, seq=call.seq, op=call.op, state=call.state, size=size, odd=odd, file=call.ref.file, record=call.ref.record
+    )  # fmt: skip
 
 
 def timeline(incident: Incident) -> tuple[TimelineSpan, ...]:
     """Stages, time-outs and the silence at the end of each rank's log, on the clock of the logs."""
-    spans = [_instant(event, "stage", event.name.removeprefix("stage:")) for event in incident.parsed.events if event.name.startswith("stage:")]
-    spans += [_instant(event, "timeout", event.fields.get("op", "")) for event in incident.parsed.events if event.name == "torch.timeout"]
+    events = incident.parsed.events
+    spans = [_instant(event, "stage", event.name.removeprefix("stage:")) for event in events if event.name.startswith("stage:")]
+    spans += [_instant(event, "timeout", event.fields.get("op", "")) for event in events if event.name == "torch.timeout"]
     dated = [about.last_time for about in incident.parsed.inputs if about.last_time and about.last_time.dated]
     end = max(dated, key=lambda stamp: stamp.seconds, default=None)
     for about in incident.parsed.inputs:
@@ -176,11 +183,11 @@ def timeline(incident: Incident) -> tuple[TimelineSpan, ...]:
     return tuple(span for span in spans if span)[:MOST_SPANS]
 
 
-def _instant(event: Event, kind: str, label: str) -> TimelineSpan | None:
+def _instant(event: Event, kind: Literal["stage", "timeout"], label: str) -> TimelineSpan | None:
     if event.time is None:
         return None
     rank = int(event.fields["rank"]) if event.fields.get("rank", "").isdigit() else event.speaker.rank
-    return TimelineSpan(rank=rank, start=event.time.text, end=event.time.text, kind="timeout" if kind == "timeout" else "stage", label=label)
+    return TimelineSpan(rank=rank, start=event.time.text, end=event.time.text, kind=kind, label=label)
 
 
 def input_rows(incident: Incident) -> tuple[InputRow, ...]:

@@ -12,7 +12,9 @@ from hanglens.model import Frame, Stack
 LANDMARKS = 3
 
 # A process's work may run outside of its main thread (Ray actors, overlap threads): what says most about it comes first.
-_TELLING = ("collective", "nccl-init", "gpu-comm", "rendezvous", "file-lock", "jit", "weights", "gpu-wait", "own", "rpc-wait", "waiting", "idle")
+_TELLING = (
+    "collective", "nccl-init", "gpu-comm", "rendezvous", "file-lock", "jit", "weights", "gpu-wait", "own", "rpc-wait", "waiting", "idle",
+)  # fmt: skip
 
 
 def describe(frame: Frame) -> str:
@@ -50,8 +52,7 @@ def working_thread(threads: Iterable[Stack]) -> Standing | None:
 
 def samples(stacks: Sequence[Stack]) -> list[list[Stack]]:
     """The dumps of one process in order: text before its JSON twin, one dumper only, native dumps only where there is no other."""
-    files = {stack.ref.file for stack in stacks}
-    chosen = [stack for stack in stacks if not _has_text_twin(stack.ref.file, files)]
+    chosen = without_twins(stacks)
     plain = [stack for stack in chosen if "native" not in stack.ref.file.rsplit("/", 1)[-1]]
     kept = plain or chosen
     tools = [stack.tool for stack in kept]
@@ -63,8 +64,10 @@ def samples(stacks: Sequence[Stack]) -> list[list[Stack]]:
     ]
 
 
-def _has_text_twin(file: str, files: set[str]) -> bool:
-    return file.endswith(".json") and file[: -len(".json")] + ".txt" in files
+def without_twins(stacks: Sequence[Stack]) -> list[Stack]:
+    """The stacks without those of a JSON dump beside which the same dump lies as text."""
+    files = {stack.ref.file for stack in stacks}
+    return [s for s in stacks if not (s.ref.file.endswith(".json") and s.ref.file[: -len(".json")] + ".txt" in files)]
 
 
 def _dumps_of_file(threads: list[Stack]) -> list[list[Stack]]:

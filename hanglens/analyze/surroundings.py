@@ -60,9 +60,8 @@ def _one_idle_gpu(incident: Incident) -> Iterator[Fact]:
     idle = [gpu for gpu in gpus if (gpu.utilisation or 0) <= _IDLE]
     busy = [gpu for gpu in gpus if (gpu.utilisation or 0) >= _BUSY]
     if len(idle) == 1 and len(busy) == len(gpus) - 1 and len(busy) >= 2:
-        yield Fact(
-            name="gpu.one_idle", values={"index": idle[0].index, "others": len(busy)}, evidence=tuple(cite(g.ref, g.text) for g in (*idle, *busy[:2]))
-        )
+        cited = tuple(cite(gpu.ref, gpu.text) for gpu in (*idle, *busy[:2]))
+        yield Fact(name="gpu.one_idle", values={"index": idle[0].index, "others": len(busy)}, evidence=cited)
 
 
 def environment(incident: Incident) -> list[Surrounding]:

@@ -72,8 +72,8 @@ def watchdog_facts(incident: Incident) -> Iterator[Fact]:
     cited = tuple(cite_event(event) for t in found[:5] for event in (t.event, t.status) if event)
     never = all(t.completed == -1 for t in found if t.completed is not None) and any(t.completed == -1 for t in found)
     values: dict[str, str | int | float | bool] = {
-        "op": first.op, "seq": first.seq if first.seq is not None else -1, "group": first.group, "limit_ms": first.limit_ms, "first": never,
-        "numel": first.numel if first.numel is not None else -1, "printed": len(found), "of": incident.world_size or 0,
+        "op": first.op, "seq": first.seq if first.seq is not None else -1, "group": first.group, "limit_ms": first.limit_ms,
+        "numel": first.numel if first.numel is not None else -1, "first": never, "printed": len(found), "of": incident.world_size or 0,
         "enqueued": first.enqueued if first.enqueued is not None else -1, "completed": first.completed if first.completed is not None else -1,
     }  # fmt: skip
     ranks = tuple(t.rank for t in found)
@@ -96,7 +96,8 @@ def _differences(found: list[Timeout]) -> Iterator[Fact]:
         cited = tuple(cite_event(t.event) for t in same[:6])
         ranks = tuple(t.rank for t in same)
         if len(numbers) > 1 and max(numbers) - min(numbers) < 1000:
-            yield Fact(name="collective.desync", ranks=ranks, evidence=cited, values={"group": name, "low": min(numbers), "high": max(numbers)})
+            values: dict[str, str | int | float | bool] = {"group": name, "low": min(numbers), "high": max(numbers)}
+            yield Fact(name="collective.desync", ranks=ranks, evidence=cited, values=values)
         elif len(numbers) == 1:
             yield from _mismatch(name, same, ranks)
 
@@ -104,7 +105,7 @@ def _differences(found: list[Timeout]) -> Iterator[Fact]:
 def _mismatch(group: str, same: list[Timeout], ranks: tuple[int, ...]) -> Iterator[Fact]:
     cited = tuple(cite_event(t.event) for t in same[:6])
     operations, sizes = sorted({t.op for t in same}), sorted({t.numel for t in same if t.numel is not None})
-    values: dict[str, str | int | float | bool] = {"group": group, "seq": same[0].seq or 0, "op": same[0].op, "majority": False}
+    values: dict[str, str | int | float | bool] = {"group": group, "seq": same[0].seq or 0, "op": same[0].op, "majority": False, "how": "watchdog"}
     if len(operations) > 1:
         yield Fact(name="collective.op_mismatch", ranks=ranks, evidence=cited, values={**values, "a": operations[0], "b": operations[1]})
     elif len(sizes) > 1 and operations[0] in ("ALLREDUCE", "BROADCAST", "REDUCE", "_ALLGATHER_BASE", "_REDUCE_SCATTER_BASE", "BARRIER"):

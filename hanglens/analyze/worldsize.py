@@ -17,9 +17,20 @@ def world_size(parsed: Parsed) -> tuple[int | None, str]:
 
 def _claims(parsed: Parsed) -> Iterator[tuple[int, int, str]]:
     """Trust, size and where it is said."""
+    yield from _from_logs(parsed)
     for group in parsed.group_members:
         if group.description == _DEFAULT_GROUP or group.group == "0":
             yield 3, len(group.members), "flight recorder"
+    for report in parsed.ras_reports:
+        for communicator in report.communicators:
+            if communicator.size:
+                yield 2, communicator.size, "NCCL RAS"
+    for process in parsed.processes:
+        if process.environ.get("WORLD_SIZE", "").isdigit():
+            yield 3, int(process.environ["WORLD_SIZE"]), "environment of a process"
+
+
+def _from_logs(parsed: Parsed) -> Iterator[tuple[int, int, str]]:
     for event in parsed.events:
         fields = event.fields
         if event.name in ("torch.world", "torch.store_barrier", "vllm.rank_map"):
@@ -28,10 +39,3 @@ def _claims(parsed: Parsed) -> Iterator[tuple[int, int, str]]:
             yield 2, int(fields["nranks"]), "NCCL communicator"
         elif event.name in ("lmdeploy.start", "vllm.parallel"):
             yield 2, int(fields["tp"]), "tensor parallel size"
-    for report in parsed.ras_reports:
-        for communicator in report.communicators:
-            if communicator.size:
-                yield 2, communicator.size, "NCCL RAS"
-    for process in parsed.processes:
-        if process.environ.get("WORLD_SIZE", "").isdigit():
-            yield 3, int(process.environ["WORLD_SIZE"]), "environment of a process"

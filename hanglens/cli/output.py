@@ -25,8 +25,8 @@ def options(command: _Command) -> _Command:
     """-o, --format and --lang."""
     for option in (
         click.option("--lang", type=click.Choice(["en", "zh"]), help="Language; by default the locale's."),
-        click.option("--format", "format_name", type=click.Choice(["html", "json", "md", "text"]), help="Format; overrides the suffix of -o."),
-        click.option("-o", "--output", type=click.Path(dir_okay=False), help="File to write; its suffix picks the format (.html .json .md .txt)."),
+        click.option("--format", "format_name", type=click.Choice(["html", "json", "md", "text"]), help="Overrides the suffix of -o."),
+        click.option("-o", "--output", type=click.Path(dir_okay=False), help="File to write; its suffix picks the format."),
     ):
         command = option(command)
     return command
@@ -79,8 +79,8 @@ def write_whole(path: str, text: str) -> None:
             draft.write(text)
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(draft.name, 0o666 & ~umask)
-        os.replace(draft.name, target)
+        Path(draft.name).chmod(0o666 & ~umask)
+        Path(draft.name).replace(target)
     except OSError as error:
         raise HangLensError(f"cannot write {path}: {error.strerror or error}", "choose another place with -o") from None
 

@@ -10,7 +10,9 @@ import click
 from hanglens.cli.output import language
 from hanglens.knowledge.load import RulePack, load_rules
 
-_folders = click.option("--rules", "rule_folders", multiple=True, type=click.Path(path_type=Path), help="Look at this folder instead; may be repeated.")
+_folders = click.option(
+    "--rules", "rule_folders", multiple=True, type=click.Path(path_type=Path), help="Look at this folder instead; may be repeated."
+)
 
 
 @click.group("rules")

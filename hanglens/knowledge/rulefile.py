@@ -30,7 +30,7 @@ from hanglens.verdict import CONFIDENCES, Confidence, Fix, Role, Text, Verdict
 
 _FIELDS = {
     "title", "role", "verdict", "applies", "when", "confidence", "against", "yields_to", "culprits", "explain",
-    "not_to_confuse", "fixes", "next", "references", "tests",
+    "not_to_confuse", "fixes", "next", "references", "order", "tests",
 }  # fmt: skip
 _UNITS = {
     "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
@@ -77,6 +77,7 @@ def make_rule(rule_id: str, file: str, data: Mapping[str, Plain]) -> Rule:
         fixes=tuple(_fix(item, f"fixes.{n}") for n, item in enumerate(_list(data.get("fixes", []), "fixes"))),
         next=tuple(_next(item, f"next.{n}") for n, item in enumerate(_list(data.get("next", []), "next"))),
         references=_strings(data.get("references", []), "references"),
+        order=int(_number(data.get("order", 5), "order")),
         matches=_snippets(tests.get("match", []), "tests.match"),
         near_misses=_snippets(tests.get("near_miss", []), "tests.near_miss"),
     )
@@ -267,7 +268,7 @@ def _number(data: Plain, field: str) -> float:
 def _one_of(data: Plain, allowed: tuple[str, ...], field: str) -> str:
     if data not in allowed:
         raise FieldError(f"{data!r} is none of {', '.join(filter(None, allowed))}", field)
-    return cast(str, data)
+    return str(data)
 
 
 def _only(item: Mapping[str, Plain], allowed: set[str], field: str) -> None:

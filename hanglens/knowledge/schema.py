@@ -136,6 +136,7 @@ class Rule:
     fixes: tuple[Fix, ...] = ()
     next: tuple[NextStep, ...] = ()
     references: tuple[str, ...] = ()
+    order: int = 5
     matches: tuple[Snippet, ...] = ()
     near_misses: tuple[Snippet, ...] = ()
 

@@ -59,6 +59,9 @@ class FrameTable:
         return found or ("transparent" if self.transparent.search(described) else "own")
 
 
+_EXPRESSIONS = ("transparent", "landmarks", "helper_frames", "helper_threads", "helper_commands", "idle_callers")
+
+
 @lru_cache(maxsize=1)
 def load_tracks() -> tuple[Track, ...]:
     """All tracks of rules/stages.yaml."""
@@ -72,7 +75,7 @@ def load_frames() -> FrameTable:
     kinds = [_record(entry) for entry in cast(list[Plain], data["frames"])]
     return FrameTable(
         kinds=tuple((str(entry["kind"]), regex.compile(str(entry["match"]))) for entry in kinds),
-        **{name: _any_of(data[name]) for name in ("transparent", "landmarks", "helper_frames", "helper_threads", "helper_commands", "idle_callers")},
+        **{name: _any_of(data[name]) for name in _EXPRESSIONS},
     )
 
 

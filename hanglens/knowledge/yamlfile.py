@@ -15,7 +15,7 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 class _Strict(_Loader):  # type: ignore[misc, valid-type]
     """Refuses a key that stands twice, and keys that are no text (`on:` is true in YAML 1.1: it is kept as text)."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = True) -> dict[str, object]:
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = True) -> dict[str, object]:  # noqa: FBT001, FBT002 - PyYAML's
         made: dict[str, object] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
@@ -60,7 +60,8 @@ def line_of(path: Path, field: str) -> int | None:
 
 def _child(node: yaml.Node | None, part: str) -> yaml.Node | None:
     if isinstance(node, yaml.MappingNode):
-        return next((value for key, value in node.value if key.value == part), None)
+        return next((value for key, value in node.value if key.value == part and isinstance(value, yaml.Node)), None)
     if isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
-        return node.value[int(part)]
+        found: yaml.Node = node.value[int(part)]
+        return found
     return None

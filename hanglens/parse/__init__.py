@@ -39,7 +39,8 @@ def read_item(path: str, size: int, opened: Callable[[], BinaryIO], index: Patte
         with opened() as stream:
             return _read(place, size, head, stream, index)
     except (HangLensError, OSError) as error:
-        return Parsed(gaps=(Gap(path, str(error), "collect the file again, or unpack it and check it"),), inputs=(_input(place, "unreadable", size),))
+        gap = Gap(path, str(error), "collect the file again, or unpack it and check it")
+        return Parsed(gaps=(gap,), inputs=(_input(place, "unreadable", size),))
 
 
 def _read(place: Place, size: int, head: bytes, stream: BinaryIO, index: PatternIndex) -> Parsed:
@@ -56,8 +57,8 @@ def _read(place: Place, size: int, head: bytes, stream: BinaryIO, index: Pattern
     if encoding:
         stream = io.BytesIO(stream.read(LARGEST_DOCUMENT).decode(encoding, "replace").encode())
     elif _is_binary(head):
-        why = "binary, and no kind that is known; nothing of it was read"
-        return Parsed(gaps=(Gap(place.file, why, "leave it out, or give the text it was made from"),), inputs=(_input(place, "unknown", size),))
+        gap = Gap(place.file, "binary, and no kind that is known; nothing of it was read", "leave it out, or give it as text")
+        return Parsed(gaps=(gap,), inputs=(_input(place, "unknown", size),))
     return read_text(stream, place, index)
 
 

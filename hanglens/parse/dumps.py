@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from hanglens.model import Frame, Parsed, SourceRef, Speaker, Stack
+from hanglens.model import Frame, Parsed, SourceRef, Speaker, Stack, Traceback
 from hanglens.parse.blocks import Block, BlockKind, Place
 from hanglens.parse.lines import Line
 
@@ -216,10 +216,15 @@ class BySpeaker:
             self.parts.append(block.close())
 
     def close(self) -> Parsed:
-        """What all speakers said."""
+        """What all speakers said, in the order of the file."""
         for block in self.blocks.values():
             self._keep(block)
-        return Parsed.total(self.parts)
+        found = Parsed.total(self.parts)
+        return replace(found, stacks=tuple(sorted(found.stacks, key=_line_of)), tracebacks=tuple(sorted(found.tracebacks, key=_line_of)))
+
+
+def _line_of(found: Stack | Traceback) -> int:
+    return found.ref.line or 0
 
 
 def dump_kind(name: str, literals: tuple[str, ...], start: Start) -> BlockKind:

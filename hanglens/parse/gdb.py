@@ -32,7 +32,7 @@ _COLUMN = re.compile(r"(:\d{1,9}):\d{1,9}$")
 _PYSTACK_THREAD = re.compile(
     r"\s*Traceback for thread (?P<id>\d{1,9})(?: \((?P<name>[^)]{0,100})\))?(?P<notes>[^(]{0,100})\(most recent call last\)"
 )
-_PYSTACK_FRAME = re.compile(r'\s*\((?:Python|C|Cython)\) File "(?P<file>[^"]*)", line (?P<line>\d{1,9}), in (?P<function>.+)')
+_PYSTACK_FRAME = re.compile(r'\s*\((?P<language>Python|C|Cython)\) File "(?P<file>[^"]*)", line (?P<line>\d{1,9}), in (?P<function>.+)')
 
 _UCX_THREAD = re.compile(r"=+ ?backtrace \(tid: {0,12}(?P<id>\d{1,9})\) ?=+")
 _UCX_FRAME = re.compile(r"\s*(?P<number>\d{1,6})\s+0x[0-9a-fA-F]{1,16} (?P<function>\S.*)\s(?P<place>\S+:\d{1,9})$")
@@ -116,10 +116,11 @@ def _pystack_spot(text: str) -> Spot | None:
     found = _PYSTACK_FRAME.match(text)
     if found is None:
         return None
-    if found["file"] not in ("", "???"):
-        return Spot(found["function"], found["file"], int(found["line"]))
-    function, _, library = found["function"].removesuffix(")").rpartition(" (")
-    return Spot(function or library, library if function else "")
+    function, library = found["function"], ""
+    if found["language"] == "C" and function.endswith(")"):
+        function, _, library = function[:-1].rpartition(" (")
+    known = found["file"] not in ("", "???")
+    return Spot(function, found["file"], int(found["line"])) if known else Spot(function, library)
 
 
 def _ucx_header(text: str) -> Header | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from hanglens.model import Speaker, Stamp
+from hanglens.model import NOBODY, Speaker, Stamp
 from hanglens.parse.stamps import read_stamp
 
 ANSI = re.compile(r"(?:\x1b|ESC|#033)\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x00")
@@ -62,7 +62,7 @@ HEADERS = (
         r"\[(?P<time>(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d)(?P<tag>(?: (?:DP|PP|TP|EP|ATTN\w*)\d+)*)\] ")),
     ("ray", re.compile(
         r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\s+(?P<level>DEBUG|INFO|WARNING|ERROR) [\w./]+\.py:\d+ -- ")),
-    ("kernel", re.compile(r"(?:\[ *\+?\d+\.\d+\] |\[(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4})\] )(?=\S| )")),
+    ("kernel", re.compile(r"(?:\[ *\+?\d+\.\d+\] |\[(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4})\] )")),
     ("kernel", re.compile(r"(?:(?P<time>[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d) (?P<host>[\w.-]+) )?kernel: (?:\[ *\d+\.\d+\] )?")),
     ("text", re.compile(r"\[?(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\]? ?(?:- )?\[?(?:rank ?(?P<rank>\d+))?\]? ?"
                         r"(?:\[?(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\]? )?")),
@@ -93,7 +93,7 @@ class Line:
     source: str = "text"
     level: str = ""
     time: Stamp | None = None
-    speaker: Speaker = Speaker()
+    speaker: Speaker = NOBODY
     device: int | None = None
 
 

@@ -10,7 +10,8 @@ from hanglens.scan import Pattern
 _LMDEPLOY = frozenset({"lmdeploy"})
 
 PATTERNS = (
-    Pattern("lmdeploy.start", r"input backend=(?P<backend>\w+), backend_config=\w+\(.*?\btp=(?P<tp>\d+)", _LMDEPLOY, literals=("input backend=",)),
+    Pattern("lmdeploy.start", r"input backend=(?P<backend>\w+), backend_config=\w+\(.*?\btp=(?P<tp>\d+)", _LMDEPLOY,
+            literals=("input backend=",)),
     Pattern("lmdeploy.rank", r"(?:\brank\[(?P<rank>\d+)\]|proc\[(?P<proc>\d+)\] call method)", _LMDEPLOY, literals=("rank[", "proc[")),
     Pattern("lmdeploy.call", r"proc\[(?P<rank>\d+)\] call method: <(?P<method>\w+)>", _LMDEPLOY),
     Pattern("lmdeploy.singleton", r"pid:(?P<pid>\d+) - Creating instance of singleton class (?P<what>\w+)", _LMDEPLOY),

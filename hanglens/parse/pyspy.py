@@ -211,7 +211,8 @@ def _spot(text: str, *, loose: bool) -> Spot | None:
     name, parted, inside = text.strip()[:-1].rpartition(" (")
     file, line = split_location(inside)
     sure = (line is not None and file.endswith((".py", ">", ".pyx"))) or _NATIVE_FILE.match(inside) is not None
-    return Spot(name, file, line) if parted and (sure or (loose and indented)) else None
+    fits = (sure or loose) if indented else (sure and " " not in name)
+    return Spot(name, file, line) if parted and fits else None
 
 
 def _start(line: Line, place: Place) -> Block | None:

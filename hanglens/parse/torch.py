@@ -25,7 +25,7 @@ PATTERNS = (
     ),
     Pattern(
         "torch.status",
-        r"\[PG (?:ID )?(?P<pg>\d+)(?: PG GUID (?P<group>\d+))?(?: ?\((?P<description>\w+)\))?(?:\((?P<guid_description>\w+)\))? Rank (?P<group_rank>\d+)\]"
+        r"\[PG (?:ID )?(?P<pg>\d+)(?: PG GUID (?P<group>\d+))?(?: ?\((?P<description>\w+)\))? Rank (?P<group_rank>\d+)\]"
         r".{0,120}?(?:sequence id|work|NCCL work): (?P<seq>\d+),? .{0,20}?last enqueued (?:NCCL )?work: (?P<enqueued>\d+), "
         r"last completed (?:NCCL )?work: (?P<completed>-?\d+)",
         literals=("last enqueue",),

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -73,7 +74,9 @@ def timeline(spans: Sequence[TimelineSpan], culprits: Sequence[int]) -> Markup:
     rows = _rows(bars, frozenset(culprits))
     scale = _scale(bars)
     height = TOP + ROW * len(rows) + 30
-    body = Markup().join([_axis(scale, height), *(_row(label, blamed, row, scale, n) for n, (label, blamed, row) in enumerate(rows))])
+    body = Markup().join(
+        [_axis(scale, height), *(_row(label, row, scale, n, blamed=blamed) for n, (label, blamed, row) in enumerate(rows))]
+    )
     return Markup(
         '<svg class="timeline" role="img" aria-labelledby="timeline-title" viewBox="0 0 {} {}" width="{}" height="{}">'
         '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
@@ -107,7 +110,7 @@ def _read(text: str) -> tuple[str, float] | None:
 def _scale(bars: Sequence[_Bar]) -> _Scale:
     moments = sorted({moment for bar in bars for moment in (bar.start, bar.end)})
     first, last = moments[0], max(moments[-1], moments[0] + 1)
-    before, after = max(zip(moments, moments[1:], strict=False), key=lambda pair: pair[1] - pair[0], default=(first, first))
+    before, after = max(pairwise(moments), key=lambda pair: pair[1] - pair[0], default=(first, first))
     squeeze = 0 < last - first - (after - before) < (after - before) / 2
     return _Scale(first, last, before, after) if squeeze else _Scale(first, last, first, first)
 
@@ -160,7 +163,7 @@ def _length(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _row(label: Markup, blamed: bool, bars: Sequence[_Bar], scale: _Scale, number: int) -> Markup:
+def _row(label: Markup, bars: Sequence[_Bar], scale: _Scale, number: int, *, blamed: bool) -> Markup:
     top = TOP + ROW * number
     text = Markup('<text class="row{}" x="{}" y="{}">{}</text>').format(" blamed" if blamed else "", LEFT - 10, top + 14, label)
     in_front = sorted(bars, key=lambda bar: bar.span.kind in _MARKS)

@@ -38,10 +38,10 @@ def render(d: Diagnosis, *, lang: Lang) -> str:
 
 
 def prose(text: str) -> str:
-    """Text of a person (which may quote evidence) as one line that Markdown and GitHub leave alone.
+    r"""Text of a person (which may quote evidence) as one line that Markdown and GitHub leave alone.
 
     >>> prose("see @someone in <b>")
-    'see @<!-- -->someone in \\\\<b\\\\>'
+    'see @<!-- -->someone in \\<b\\>'
     """
     one_line = " ".join(cut(text, _PROSE).split())
     marked = _REFERENCE.sub("\\g<0>\0", _SPECIAL.sub(_escaped, one_line))
@@ -102,6 +102,10 @@ class _Page:
     def text(self, text: Text | None) -> str:
         return prose(pick(text, self.lang)) if text else ""
 
+    def those(self, ranks: str) -> str:
+        """Ranks in words; nothing for none."""
+        return ranks and self.say("rank {n}" if ranks.isdecimal() else "ranks {n}", n=ranks)
+
     def blame(self) -> Iterator[str]:
         cause = self.d.root_cause
         rows = [f"**{self.say('To blame')}**: {self.culprit(culprit)}" for culprit in self.v.culprits[:4]]
@@ -150,8 +154,8 @@ class _Page:
         return "\n\n".join(part for part in (self.text(item.what), item.command and fence([item.command], "sh"), splits) if part)
 
     def wait(self, wait: WaitView) -> str:
-        who = ", ".join(part for part in (wait.ranks and f"rank {wait.ranks}", span(wait.names)) if part)
-        whom = span(wait.for_name) if wait.for_rank is None else f"rank {wait.for_rank}"
+        who = ", ".join(part for part in (self.those(wait.ranks), span(wait.names)) if part)
+        whom = span(wait.for_name) if wait.for_rank is None else self.those(str(wait.for_rank))
         return f"{who} → {whom}: {span(wait.in_what)}"
 
     def ranks(self) -> Iterator[str]:
@@ -173,7 +177,7 @@ class _Page:
             yield self.folded(self.say("Stacks"), groups, count=len(self.v.stacks))
 
     def stack(self, stack: StackView) -> str:
-        who = ", ".join(part for part in (stack.ranks and f"rank {stack.ranks}", span(stack.processes)) if part)
+        who = ", ".join(part for part in (self.those(stack.ranks), span(stack.processes)) if part)
         return f"{who}\n\n{fence(cut(frame, 200) for frame in stack.group.frames[:30])}"
 
     def considered(self, card: Card) -> str:

@@ -37,9 +37,9 @@ def _cleaned(value: object, name: str) -> object:
 
 
 def line(text: str, longest: int = LONGEST_LINE) -> str:
-    """One line of at most `longest` characters; inner line ends become ⏎.
+    r"""One line of at most `longest` characters; inner line ends become ⏎.
 
-    >>> line("a\\x1b[31mred\\x1b[0m\\u202e<b>")
+    >>> line("a\x1b[31mred\x1b[0m\u202e<b>")
     'ared⟨U+202E⟩<b>'
     """
     return cut(visible(cut(text, 4 * longest).rstrip("\r\n")).replace("\n", " ⏎ "), longest)

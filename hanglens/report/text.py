@@ -155,8 +155,8 @@ class _Page:
             yield _indented(Words(self.say("… and {n} more", n=len(self.v.waits) - OTHERS)))
 
     def wait(self, wait: WaitView) -> str:
-        some = "rank {n}" if wait.ranks.isdecimal() else "ranks {n}"
-        who = " · ".join(part for part in (wait.ranks and self.say(some, n=wait.ranks), wait.names) if part)
+        ranks = wait.ranks and self.say("rank {n}" if wait.ranks.isdecimal() else "ranks {n}", n=wait.ranks)
+        who = " · ".join(part for part in (ranks, wait.names) if part)
         whom = wait.for_name if wait.for_rank is None else self.say("rank {n}", n=wait.for_rank)
         return f"{who} → {whom}  ({wait.in_what})"
 

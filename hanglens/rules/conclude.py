@@ -31,9 +31,11 @@ def conclude(fired: Sequence[Candidate], facts: Mapping[str, Sequence[Fact]]) ->
     root = None
     if chosen:
         finding = chosen.finding
-        root = RootCause(id=finding.rule, category=finding.category, title=finding.title, confidence=finding.confidence, score=score(chosen))
+        root = RootCause(
+            id=finding.rule, category=finding.category, title=finding.title, confidence=finding.confidence, score=score(chosen)
+        )  # fmt: skip
     findings = [_placed(candidate, chosen) for candidate in fired]
-    order = {candidate.rule.id: -score(candidate) for candidate in fired}
+    order = {candidate.rule.id: (-strength(candidate.finding.confidence), candidate.rule.order, -score(candidate)) for candidate in fired}
     findings.sort(key=lambda f: (root is None or f.rule != root.id, _ROLE_ORDER.index(f.role), order[f.rule], f.rule))
     return Conclusion(verdict=_verdict(chosen, causes, facts), chosen=chosen, root_cause=root, findings=tuple(findings))
 

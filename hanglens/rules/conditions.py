@@ -10,6 +10,8 @@ from hanglens.model import Event, Stack
 from hanglens.scan import required_literals, search
 from hanglens.verdict import Evidence, Fact
 
+_Scalar = str | int | float | bool | None
+
 KEEP = 6  # lines of one condition that are cited
 
 
@@ -108,15 +110,16 @@ def _stack(condition: schema.StackCondition, seen: Observed) -> Match:
     return Match(condition.path, held, number, tuple(evidence), frozenset(ranks), values=values, on_lines=True)
 
 
-def _frames_of(stack: Stack, rank: int | None, text: str, start: int, end: int) -> list[Evidence]:
+def _frames_of(stack: Stack, rank: int | None, joined: str, start: int, end: int) -> list[Evidence]:
     """The first and the last frame that the match touches."""
-    numbers = sorted({text.count("\n", 0, start), text.count("\n", 0, max(end - 1, start))})
+    numbers = sorted({joined.count("\n", 0, start), joined.count("\n", 0, max(end - 1, start))})
     cited = []
     for number in numbers:
         frame = stack.frames[number]
         ref = frame.ref or stack.ref
         context = tuple(f.text or f.function for f in stack.frames[max(0, number - 2) : number + 3])
-        cited.append(Evidence(file=ref.file, line=ref.line, record=ref.record, text=frame.text or frame.function, context=context, rank=rank))
+        text = frame.text or frame.function
+        cited.append(Evidence(file=ref.file, line=ref.line, record=ref.record, text=text, context=context, rank=rank))
     return cited
 
 
@@ -143,13 +146,13 @@ def _compares(condition: schema.FactCondition, fact: Fact) -> bool:
     return all(checks)
 
 
-def _equal(value: str | float | bool | None, wanted: str | float | bool) -> bool:
+def _equal(value: _Scalar, wanted: _Scalar) -> bool:
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
     return value == wanted or (value is not None and str(value) == str(wanted))
 
 
-def _number(value: str | float | bool | None) -> float | None:
+def _number(value: _Scalar) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     try:
@@ -160,15 +163,15 @@ def _number(value: str | float | bool | None) -> float | None:
 
 def _all(condition: schema.AllOf, seen: Observed) -> Match:
     parts = tuple(evaluate(child, seen) for child in condition.children)
-    return _joined(condition.path, all(part.held for part in parts), parts)
+    return _joined(condition.path, parts, held=all(part.held for part in parts))
 
 
 def _any(condition: schema.AnyOf, seen: Observed) -> Match:
     parts = tuple(evaluate(child, seen) for child in condition.children)
-    return _joined(condition.path, any(part.held for part in parts), parts)
+    return _joined(condition.path, parts, held=any(part.held for part in parts))
 
 
-def _joined(path: str, held: bool, parts: tuple[Match, ...]) -> Match:
+def _joined(path: str, parts: tuple[Match, ...], *, held: bool) -> Match:
     used = [part for part in parts if part.held]
     return Match(
         path, held, sum(part.number for part in used), tuple(entry for part in used for entry in part.evidence),
@@ -185,7 +188,7 @@ def _not(condition: schema.Not, seen: Observed) -> Match:
 def _count(condition: schema.Count, seen: Observed) -> Match:
     child = evaluate(condition.child, seen)
     enough = child.number >= condition.at_least and (condition.at_most is None or child.number <= condition.at_most)
-    return _joined(condition.path, enough and (child.held or condition.at_least == 0), (child,))
+    return _joined(condition.path, (child,), held=enough and (child.held or condition.at_least == 0))
 
 
 def _sequence(condition: schema.Sequence, seen: Observed) -> Match:
@@ -200,8 +203,8 @@ def _sequence(condition: schema.Sequence, seen: Observed) -> Match:
         program = seen.events[condition.steps[-1].pattern.name][-1].source
         if condition.silence and any(e.source == program and (e.ref.line or 0) > last for e in seen.tails.get(file, ())):
             continue
-        return _joined(condition.path, True, tuple(chosen))
-    return Match(condition.path, False)
+        return _joined(condition.path, tuple(chosen), held=True)
+    return Match(condition.path, held=False)
 
 
 def _steps_in(condition: schema.Sequence, file: str, seen: Observed) -> list[Match] | None:

@@ -13,7 +13,7 @@ from hanglens.verdict import Text
 
 # What a rule must not fire on: pointers and numbers as NCCL prints them, and ordinary words.
 _INNOCENT = (
-    "AllReduce: opCount 1ecc sendbuff 0x7f00deadbeef recvbuff 0x7fdbe0ecc0de count 4096 datatype 7 op 0 root 0 comm 0x55d0c0ffee [nranks=8]",
+    "AllReduce: opCount 1ecc sendbuff 0x7f00deadbeef recvbuff 0x7fdbe0ecc0de count 4096 datatype 7 op 0 root 0 comm 0x55d0c0ffee [nranks=8]",  # noqa: E501
     "Channel 00/0 : 0[0] -> 1[1] via P2P/CUMEM",
     "the quick brown fox jumps over the lazy dog at 12:34:56, step 100, loss 2.345",
     "Loading safetensors checkpoint shards: 100% Completed | 4/4 [00:04<00:00,  1.01s/it]",
@@ -79,14 +79,14 @@ def _patterns(rule: Rule) -> Iterator[tuple[str, str]]:
                 yield from _too_wide(condition.path, expression)
             if re.search(r"(?:\([^()]*[+*][^()]*\))[+*]", expression):
                 yield f"the pattern at {condition.path or 'when'} repeats a repetition", "write it without nested + and *; it may run away"
-        if isinstance(condition, PatternCondition) and any(len(literal) < SHORTEST_LITERAL for literal in condition.pattern.required()):
-            yield f"the literal at {condition.path or 'when'} is short", f"name a piece of at least {SHORTEST_LITERAL} characters with `literal:`"
+        if isinstance(condition, PatternCondition) and min(map(len, condition.pattern.required())) < SHORTEST_LITERAL:
+            yield f"the literal at {condition.path or 'when'} is short", f"name one of {SHORTEST_LITERAL} characters or more with `literal:`"
 
 
 def _too_wide(path: str, expression: str) -> Iterator[tuple[str, str]]:
     for line in _INNOCENT:
         if search(expression, line):
-            yield f"the pattern at {path or 'when'} fires on an innocent line ({line[:40]}…)", "add the constant text around it, or word boundaries"
+            yield f"the pattern at {path or 'when'} fires on an innocent line ({line[:40]}…)", "add the constant text around it"
 
 
 def _facts(rule: Rule, known: frozenset[str]) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,7 @@ from hanglens.knowledge.schema import Rule
 from hanglens.verdict import Text
 
 _HEADINGS = {
-    "en": ("What happens", "How to recognise it", "Speaks against it", "Fixes", "Do not confuse with", "Collect this to be sure", "References"),
+    "en": ("What happens", "How to recognise it", "Speaks against it", "Fixes", "Do not confuse with", "Collect to be sure", "References"),
     "zh": ("发生了什么", "如何识别", "反面证据", "解决办法", "不要混淆", "收集以确认", "参考"),
 }
 

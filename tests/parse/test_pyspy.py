@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hanglens.model import Parsed, SourceRef
+from hanglens.model import Parsed, SourceRef, Stack
 from hanglens.parse.blocks import Place
 from hanglens.parse.dumps import MAX_FRAMES, MAX_LOCAL, MAX_LOCALS
+from hanglens.parse.lines import Line
 from hanglens.parse.pyspy import BLOCKS, is_pyspy_json, parse_pyspy_json
 from hanglens.parse.text import PatternIndex, read_text
 
@@ -224,7 +227,7 @@ THREADS = [
         "frames": [
             {"name": "barrier", "filename": "/x/torch/d.py", "short_filename": "torch/d.py", "line": 7,
              "locals": [{"name": "rank", "repr": "3", "arg": True}]},
-            {"name": "start_thread", "filename": "libc.so.6", "module": "/lib/libc.so.6", "short_filename": None, "line": 0, "locals": None},
+            {"name": "start_thread", "filename": "libc.so.6", "module": "/lib/libc.so.6", "short_filename": None, "line": 0},
         ],
         "process_info": {"pid": 700, "ppid": 1, "command_line": "python3 serve.py"},
     },
@@ -306,16 +309,28 @@ def test_any_lines_are_borne(lines: list[str]) -> None:
 
 
 def test_text_and_json_of_one_process_agree(fixtures_dir: Path) -> None:
-    """The two dumps that were taken of a live process one after the other show the same main thread."""
+    """The two dumps that were taken of a live process one after the other show the same threads."""
     folder = fixtures_dir / "lmdeploy-0.7-tp4-config-sync" / "evidence"
     text, data = sorted(folder.glob("pid477.pyspy.txt")), sorted(folder.glob("pid477.pyspy.json"))
     if not text or not data:
         pytest.skip("the recorded dumps are not there")
-    (of_text, *_), (of_json, *_) = read(text[0].read_text()).stacks, parse_pyspy_json(data[0].read_bytes(), PLACE).stacks
-    assert [f.text for f in of_text.frames] == [f.text for f in of_json.frames]
-    assert (of_text.pid, of_text.thread_id, of_text.thread, of_text.state) == (
-        of_json.pid,
-        of_json.thread_id,
-        of_json.thread,
-        of_json.state,
-    )
+    of_text, of_json = read(text[0].read_text()).stacks, parse_pyspy_json(data[0].read_bytes(), PLACE).stacks
+
+    def told(stacks: tuple[Stack, ...]) -> dict[str, object]:
+        return {s.thread_id: (s.pid, s.thread, s.state, [(f.text, f.function, f.file, f.line) for f in s.frames]) for s in stacks}
+
+    assert told(of_text) == told(of_json)
+
+
+@pytest.mark.parametrize("filling", ["(", " ", '"', " (", ")", ": ", "py-spy dump ", "a.", "1"])
+@pytest.mark.parametrize("head", ["    f (", "Process 1: ", 'Thread 1 (idle): "', "Error: ", "py-spy dump ", "    lib.so"])
+def test_long_lines_take_no_time(head: str, filling: str) -> None:
+    """A line of a hundred thousand odd characters is looked at in a moment, first or later in a dump."""
+    text = f"{head}{filling * 100_000})"
+    line = Line(number=1, raw=text, text=text, message=text)
+    start = perf_counter()
+    BLOCKS[0].start(line, PLACE)
+    dump = BLOCKS[0].start(replace(line, message="Thread 1 (idle)"), PLACE)
+    assert dump is not None
+    dump.feed(line)
+    assert perf_counter() - start < 2
