@@ -43,6 +43,8 @@ def summary(conclusion: Conclusion, culprits: Sequence[int], facts: Mapping[str,
     """What happened, why as far as that is known, and who holds the others up."""
     verdict, root = _VERDICTS[conclusion.verdict], conclusion.root_cause
     if root is None:
+        if conclusion.verdict == "unknown":
+            return Text(en=verdict.en + ".", zh=verdict.zh + "。")
         where = _wedged(facts)
         return Text(en=f"{verdict.en}{where.en}. The evidence does not decide why.", zh=f"{verdict.zh}{where.zh}。现有证据不能确定原因。")
     sure = _SURE[root.confidence]

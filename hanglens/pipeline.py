@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import BinaryIO
 
@@ -22,6 +22,7 @@ from hanglens.knowledge.schema import Rule, Snippet
 from hanglens.limits import Limits
 from hanglens.model import Event, Gap, Parsed
 from hanglens.parse import build_index, read_item
+from hanglens.parse.text import PatternIndex
 from hanglens.rules.conclude import conclude
 from hanglens.rules.conditions import Observed
 from hanglens.rules.findings import candidates
@@ -53,7 +54,14 @@ def diagnose(
 
 def read_evidence(items: Iterable[Item | Gap], pack: RulePack, progress: Progress = lambda _: None) -> Parsed:
     """Read every file; each item is read before the next one is taken."""
-    index = build_index(pattern for rule in pack.rules for pattern in rule.patterns())
+    return _read(items, _index(pack), progress)
+
+
+def _index(pack: RulePack) -> PatternIndex:
+    return build_index(pattern for rule in pack.rules for pattern in rule.patterns())
+
+
+def _read(items: Iterable[Item | Gap], index: PatternIndex, progress: Progress = lambda _: None) -> Parsed:
     parts: list[Parsed] = []
     for item in items:
         if isinstance(item, Gap):
@@ -70,7 +78,7 @@ def diagnose_parsed(parsed: Parsed, pack: RulePack, *, several_hosts: bool = Fal
     facts = compute_facts(incident)
     fired = candidates(pack.rules, observe(incident, facts))
     conclusion = conclude(fired, facts)
-    culprits = conclusion.chosen.culprits if conclusion.chosen else ()
+    culprits = conclusion.culprits
     return Diagnosis(
         tool_version=__version__,
         verdict=conclusion.verdict,
@@ -120,23 +128,28 @@ def _victims(incident: Incident, culprits: Sequence[int], facts: dict[str, list[
     return tuple(m.rank for m in incident.members if m.rank is not None and m.rank in timed_out | waiting and m.rank not in culprits)
 
 
-def test_rule(rule: Rule) -> list[str]:
-    """Run the snippets inside a rule; a sentence for each that does not do as it must."""
-    failures = []
+def test_rules(pack: RulePack) -> list[str]:
+    """Run the snippets inside all rules of a pack; a sentence for each that does not do as it must."""
+    index = _index(pack)
+    return [failure for rule in pack.rules for failure in _failures(rule, index)]
+
+
+def _failures(rule: Rule, index: PatternIndex) -> Iterator[str]:
     for n, snippet in enumerate(rule.matches):
-        fired = _fire(rule, snippet)
+        fired = _fire(rule, snippet, index)
         if fired is None:
-            failures.append(f"{rule.id}: tests.match.{n} does not match")
+            yield f"{rule.id}: tests.match.{n} does not match"
         elif snippet.confidence and fired != snippet.confidence:
-            failures.append(f"{rule.id}: tests.match.{n} is {fired}, not {snippet.confidence}")
-    failures += [f"{rule.id}: tests.near_miss.{n} matches" for n, snippet in enumerate(rule.near_misses) if _fire(rule, snippet)]
-    return failures
+            yield f"{rule.id}: tests.match.{n} is {fired}, not {snippet.confidence}"
+    for n, snippet in enumerate(rule.near_misses):
+        if _fire(rule, snippet, index):
+            yield f"{rule.id}: tests.near_miss.{n} matches"
 
 
-def _fire(rule: Rule, snippet: Snippet) -> Confidence | None:
+def _fire(rule: Rule, snippet: Snippet, index: PatternIndex) -> Confidence | None:
     """How sure the rule is of the snippet; None if it does not fire."""
     files = {name: text.encode() for name, text in snippet.files.items()}
-    items = [Item(name, len(data), partial(io.BytesIO, data)) for name, data in files.items()]
-    incident = build_incident(read_evidence(items, RulePack((rule,))), several_hosts=False)
+    parsed = _read([Item(name, len(data), partial(io.BytesIO, data)) for name, data in files.items()], index)
+    incident = build_incident(parsed, several_hosts=False)
     fired = candidates([rule], observe(incident, compute_facts(incident)))
     return fired[0].finding.confidence if fired else None

@@ -16,6 +16,7 @@ from hanglens.incident import Incident, Member, Standing
 from hanglens.model import Frame
 from hanglens.verdict import Evidence, Fact
 
+_KINDS = ("stack", "flight-recorder", "watchdog", "nccl-init", "stage", "ras", "ras?")
 _OPEN, _FUTEX = ("257", "2"), ("202",)  # x86-64 numbers of openat, open and futex
 _IO = ("0", "17", "7", "232", "281", "45", "47")  # read, pread64, poll, epoll_wait, epoll_pwait, recvfrom, recvmsg
 
@@ -173,20 +174,44 @@ def _fact(incident: Incident, rank: int, case: Case) -> Fact:
     kinds = sorted(case.kinds)
     if "ras?" in kinds:  # with another kind beside it, a lag of one is evidence too
         kinds = sorted({kind.rstrip("?") for kind in kinds})
-    order = ("stack", "flight-recorder", "watchdog", "nccl-init", "stage", "ras", "ras?")
-    evidence = [e for kind in order for e in case.kinds.get(kind, [])]
+    evidence = _by_turns([case.kinds.get(kind, []) for kind in _KINDS])
     track = track_of(incident)
     return Fact(
         name="rank.missing_from_collective",
         ranks=(rank,),
         values={
             "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "wait": _wait(member), "first": case.first,
-            "how": ",".join(kinds), "kinds": len(kinds), "of": incident.world_size or len(incident.members),
+            "how": ",".join(kinds), "kinds": len(kinds), "seen": _seen(member, case), "pid": str(member.pid) if member and member.pid else "PID",
+            "of": incident.world_size or len(incident.members),
             "waiting": len([m for m in waiting_members(incident) if m.rank != rank]) or (incident.world_size or 1) - 1,
             "engine": track.engine if track else "",
         },
         evidence=unique([*_own_evidence(evidence, rank), *_process_evidence(member), *evidence])[:12],
     )  # fmt: skip
+
+
+def _seen(member: Member | None, case: Case) -> str:
+    """How much one snapshot may deceive: ranks of a healthy job are a moment apart, too.
+
+    lasting: it stood still in two samples, counters stood still, or a time-out fired, and two kinds of evidence agree;
+    clear: two kinds agree, or one does and the rank sleeps in a system call; glimpse: one stack of a rank that runs.
+    """
+    still = bool(member and len(member.standings) > 1)
+    if len({kind.rstrip("?") for kind in case.kinds}) > 1:
+        return "lasting" if still or {"watchdog", "ras"} & set(case.kinds) else "clear"
+    return "clear" if still or "stack" not in case.kinds or _sleeps(member) else "glimpse"
+
+
+def _sleeps(member: Member | None) -> bool:
+    standing = member.standing if member else None
+    process = member.process if member else None
+    return bool((standing and standing.stack.state == "idle") or (process and process.state in ("S", "D")))
+
+
+def _by_turns(kinds: list[list[Evidence]]) -> list[Evidence]:
+    """The first of each kind, then the second of each, so that a short list shows every kind."""
+    longest = max(map(len, kinds), default=0)
+    return [entries[n] for n in range(longest) for entries in kinds if n < len(entries)]
 
 
 def _own_evidence(evidence: list[Evidence], rank: int) -> list[Evidence]:

@@ -54,10 +54,10 @@ def lint(rule_folders: tuple[Path, ...]) -> int:
 @_folders
 def test(rule_folders: tuple[Path, ...]) -> int:
     """Run the snippets inside the rules."""
-    from hanglens.pipeline import test_rule
+    from hanglens.pipeline import test_rules
 
     pack = _pack(rule_folders)
-    failures = [failure for rule in pack.rules for failure in test_rule(rule)]
+    failures = test_rules(pack)
     for failure in failures:
         click.echo(failure)
     snippets = sum(len(rule.matches) + len(rule.near_misses) for rule in pack.rules)

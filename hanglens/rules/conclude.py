@@ -16,12 +16,16 @@ _ANOTHER = Text(en="the evidence decides for another cause", zh="证据指向另
 
 
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
-    """The chosen candidate (None where the evidence does not decide), the findings in order, and the verdict."""
+    """The chosen candidate (None where the evidence does not decide), the findings in order, and the verdict.
+
+    `culprits` are the ranks that a firm cause blames; whom a possible one would blame stands in its finding only.
+    """
 
     verdict: Verdict
     chosen: Candidate | None
     root_cause: RootCause | None
     findings: tuple[Finding, ...]
+    culprits: tuple[int, ...] = ()
 
 
 def conclude(fired: Sequence[Candidate], facts: Mapping[str, Sequence[Fact]]) -> Conclusion:
@@ -37,7 +41,9 @@ def conclude(fired: Sequence[Candidate], facts: Mapping[str, Sequence[Fact]]) ->
     findings = [_placed(candidate, chosen) for candidate in fired]
     order = {candidate.rule.id: (-strength(candidate.finding.confidence), candidate.rule.order, -score(candidate)) for candidate in fired}
     findings.sort(key=lambda f: (root is None or f.rule != root.id, _ROLE_ORDER.index(f.role), order[f.rule], f.rule))
-    return Conclusion(verdict=_verdict(chosen, causes, facts), chosen=chosen, root_cause=root, findings=tuple(findings))
+    culprits = chosen.culprits if chosen and strength(chosen.finding.confidence) > 0 else ()
+    verdict = _verdict(chosen, causes, facts)
+    return Conclusion(verdict=verdict, chosen=chosen, root_cause=root, findings=tuple(findings), culprits=culprits)
 
 
 def score(candidate: Candidate) -> float:
