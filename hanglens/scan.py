@@ -24,6 +24,7 @@ else:
 
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 20
+BORDER = 8000  # bytes that a chunk knows of what stands above and below it
 REGEX_SECONDS = 0.5
 SHORTEST_LITERAL = 4
 
@@ -64,19 +65,17 @@ def _compiled(expression: str) -> regex.Pattern[str]:
     return regex.compile(expression)
 
 
+_FAULTS = (re.error, regex.error, ValueError, OverflowError, RecursionError)  # a flag or a number may be wrong, too
+
+
 def fault(expression: str) -> str:
-    """What is wrong with a regular expression, by Python's own parser; nothing if it is good."""
+    """What is wrong with a regular expression; nothing if Python's own parser and the one that searches take it."""
     try:
-        _parsed(expression)
-    except re.error as error:
+        _sre_parser.parse(expression)
+        _compiled(expression)
+    except _FAULTS as error:
         return str(error)
     return ""
-
-
-@lru_cache(maxsize=4096)
-def _parsed(expression: str) -> Sequence[tuple[object, object]]:
-    tree: Sequence[tuple[object, object]] = _sre_parser.parse(expression)
-    return tree
 
 
 @lru_cache(maxsize=4096)
@@ -87,9 +86,10 @@ def required_literals(expression: str) -> tuple[str, ...]:
     (' failed to pass monitoredBarrier',)
     """
     try:
-        best = _best(_parsed(expression))
-    except re.error:
+        tree = _sre_parser.parse(expression)
+    except _FAULTS:
         return ()
+    best = None if tree.state.flags & re.IGNORECASE else _best(tree)
     return tuple(sorted(best)) if best and min(map(len, best)) >= SHORTEST_LITERAL else ()
 
 
@@ -111,7 +111,8 @@ def _best(tree: Sequence[tuple[object, object]]) -> frozenset[str] | None:
 
 def _inner(op: object, argument: object) -> frozenset[str] | None:
     if op is _sre.SUBPATTERN:
-        return _best(argument[-1])  # type: ignore[index]
+        _group, added, _removed, tree = argument  # type: ignore[misc]
+        return None if added & re.IGNORECASE else _best(tree)
     if op is _sre.BRANCH:
         branches = [_best(branch) for branch in argument[1]]  # type: ignore[index]
         return frozenset().union(*branches) if all(branches) else None  # type: ignore[arg-type]
@@ -125,7 +126,7 @@ class Scanner:
 
     def __init__(self, literals: Sequence[str]) -> None:
         self.literals = tuple(sorted(set(literals)))
-        encoded = tuple(text.encode() for text in self.literals)
+        encoded = tuple(text.encode("utf-8", "replace") for text in self.literals)
         self._find: _Find = _hyperscan(encoded) or _plain(encoded)
 
     def hits(self, block: bytes) -> list[Hit]:
@@ -141,7 +142,7 @@ def _hyperscan(literals: tuple[bytes, ...]) -> _Find | None:
     if not literals:
         return None
     database = hyperscan.Database()
-    expressions = [re.escape(literal) for literal in literals]
+    expressions = [b"".join(b"\\x%02x" % byte for byte in literal) for literal in literals]
     database.compile(expressions=expressions, ids=list(range(len(literals))), elements=len(literals), flags=[0] * len(literals))
 
     def find(block: bytes) -> list[Hit]:
@@ -168,33 +169,64 @@ def _occurrences(block: bytes, literal: bytes, which: int) -> Iterator[Hit]:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Whole lines of a stream: `data`, the number of its first line, and the hits by the offset of their line."""
+    """Whole lines of a stream: `data`, the number of its first line, and the hits by the offset of their line.
+
+    `above` ends where `data` begins and `below` begins where it ends; both are BORDER bytes at most.
+    """
 
     data: bytes
     first_line: int
     hits: dict[int, set[int]]
+    above: bytes = b""
+    below: bytes = b""
+
+    def before(self, at: int) -> bytes:
+        """BORDER bytes that end at an offset; fewer at the beginning of the stream."""
+        return (self.above + self.data[:at] if at < BORDER else self.data[at - BORDER : at])[-BORDER:]
+
+    def after(self, at: int) -> bytes:
+        """BORDER bytes from an offset on; fewer at the end of the stream."""
+        return (self.data[at : at + BORDER] + self.below)[:BORDER]
 
 
 def chunks(stream: BinaryIO, scanner: Scanner) -> Iterator[Chunk]:
-    """Read a stream in blocks cut at line ends; of a line longer than LONGEST_LINE only the beginning is kept."""
-    rest, line = b"", 1
-    while True:
-        block = stream.read(CHUNK)
+    """Read a stream in pieces cut at line ends.
+
+    A line longer than LONGEST_LINE is cut where a progress bar rewrote it, and its parts have the same number; of one that
+    no bar wrote only the beginning is kept. Where no line ends with a line feed, carriage returns end lines.
+    """
+    above = b""
+    pieces = _pieces(stream)
+    piece = next(pieces, None)
+    while piece:
+        data, line = piece
+        piece = next(pieces, None)
+        yield Chunk(data, line, _by_line(data, scanner.hits(data)), above, piece[0][:BORDER] if piece else b"")
+        above = (above + data[-BORDER:])[-BORDER:]
+
+
+def _pieces(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Whole lines, and the number of the first of them."""
+    rest, line, begun = b"", 1, False
+    while block := stream.read(CHUNK):
+        if len(rest) >= LONGEST_LINE:  # what follows belongs to a line that is too long already
+            block = block[block.find(b"\n") :] if b"\n" in block else b""  # noqa: PLW2901
         data = rest + block
-        cut = data.rfind(b"\n") + 1 if block else len(data)
-        if block and not cut:
-            rest = data[:LONGEST_LINE]
-            continue
-        data, rest = data[:cut], data[cut:]
-        if data:
-            yield Chunk(data, line, _by_line(data, scanner.hits(data)))
-            line += data.count(b"\n")
-        if not block:
-            return
+        cut = data.rfind(b"\n") + 1 or (data.rfind(b"\r") + 1 if len(data) >= LONGEST_LINE else 0)
+        if cut:
+            yield data[:cut], line
+            line, begun = line + data.count(b"\n", 0, cut), True
+        rest = data[cut : cut + LONGEST_LINE]
+    if rest:
+        yield (rest if begun else rest.replace(b"\r", b"\n")), line
 
 
 def _by_line(data: bytes, hits: list[Hit]) -> dict[int, set[int]]:
     lines: dict[int, set[int]] = {}
-    for end, which in hits:
-        lines.setdefault(data.rfind(b"\n", 0, end) + 1, set()).add(which)
+    start, stop = 0, -1  # of the line that the last hit was in: a long line may hold many
+    for end, which in sorted(hits):
+        if end > stop:
+            start, stop = data.rfind(b"\n", 0, end) + 1, data.find(b"\n", end)
+            stop = len(data) if stop < 0 else stop
+        lines.setdefault(start, set()).add(which)
     return lines

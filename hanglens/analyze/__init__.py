@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 from hanglens.analyze.activity import activity_facts
 from hanglens.analyze.endings import ending_facts
+from hanglens.analyze.kernel import kernel_facts
 from hanglens.analyze.missing import missing_facts
 from hanglens.analyze.processes import process_facts
 from hanglens.analyze.ras import ras_facts
@@ -18,7 +19,7 @@ from hanglens.incident import Incident
 from hanglens.verdict import Fact
 
 ANALYSES: tuple[Callable[[Incident], Iterator[Fact]], ...] = (
-    surrounding_facts, stage_facts, process_facts, ras_facts, recorder_facts, watchdog_facts, missing_facts, activity_facts,
+    surrounding_facts, stage_facts, process_facts, kernel_facts, ras_facts, recorder_facts, watchdog_facts, missing_facts, activity_facts,
     ending_facts,
 )  # fmt: skip
 

@@ -17,6 +17,7 @@ from hanglens.model import Frame
 from hanglens.verdict import Evidence, Fact
 
 _KINDS = ("stack", "flight-recorder", "watchdog", "nccl-init", "stage", "ras", "ras?")
+_ELSEWHERE = ("rpc-wait", "waiting", "rendezvous", "idle")  # waits of their own, that say nothing of who is late
 _OPEN, _FUTEX = ("257", "2"), ("202",)  # x86-64 numbers of openat, open and futex
 _IO = ("0", "17", "7", "232", "281", "45", "47")  # read, pread64, poll, epoll_wait, epoll_pwait, recvfrom, recvmsg
 
@@ -81,19 +82,15 @@ def _holds(incident: Incident, rank: int, case: Case) -> bool:
 
 
 def _by_stack(incident: Incident, cases: dict[int, Case]) -> None:
+    """The few outside of what the many wait in; a worker that waits for work is not one of them, it may have done its share."""
     waiting = [m for m in waiting_members(incident) if m.rank is not None]
-    sure = [m for m in waiting if m.standing and m.standing.kind != "gpu-wait"]
-    if not waiting:
+    outside = [m for m in incident.members if m.standing and not m.standing.waits_for_others and m.standing.kind not in _ELSEWHERE]
+    if not waiting or len(outside) >= max(len(waiting), 2):
         return
-    for member in incident.members:
-        standing = member.standing
-        if standing is None or standing.waits_for_others or standing.kind in ("rpc-wait", "waiting", "rendezvous"):
-            continue
-        if standing.kind == "idle" and not sure:
-            continue
+    for member in outside:
         case = cases[member.rank or 0]
         case.op = case.op or _op(waiting)
-        case.where = _own_frame(standing).text
+        case.where = _own_frame(member.standing).text if member.standing else ""
         case.add("stack", [*_standing_evidence(member), *(e for m in waiting[:2] for e in _standing_evidence(m))])
 
 
@@ -141,9 +138,8 @@ def _by_stage(incident: Incident, cases: dict[int, Case]) -> None:
 
 def _by_ras(incident: Incident, cases: dict[int, Case]) -> None:
     for fact in ras_facts(incident):
-        if fact.name == "ras.counts_differ":
-            apart = int(fact.values["ahead"]) - int(fact.values["behind"])
-            kind = "ras" if fact.values["frozen"] or apart > 1 else "ras?"
+        if fact.name == "ras.counts_differ" and 2 * len(fact.ranks) <= (incident.world_size or 0):
+            kind = "ras" if fact.values["frozen"] else "ras?"
             for rank in fact.ranks:
                 cases[rank].op = cases[rank].op or str(fact.values["op"])
                 cases[rank].add(kind, list(fact.evidence))
@@ -181,7 +177,7 @@ def _fact(incident: Incident, rank: int, case: Case) -> Fact:
         ranks=(rank,),
         values={
             "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "wait": _wait(member), "first": case.first,
-            "how": ",".join(kinds), "kinds": len(kinds), "seen": _seen(member, case), "pid": str(member.pid) if member and member.pid else "PID",
+            "how": ",".join(kinds), "kinds": len(kinds), "seen": _seen(incident, member, case), "pid": str(member.pid) if member and member.pid else "PID",
             "of": incident.world_size or len(incident.members),
             "waiting": len([m for m in waiting_members(incident) if m.rank != rank]) or (incident.world_size or 1) - 1,
             "engine": track.engine if track else "",
@@ -190,16 +186,24 @@ def _fact(incident: Incident, rank: int, case: Case) -> Fact:
     )  # fmt: skip
 
 
-def _seen(member: Member | None, case: Case) -> str:
+def _seen(incident: Incident, member: Member | None, case: Case) -> str:
     """How much one snapshot may deceive: ranks of a healthy job are a moment apart, too.
 
     lasting: it stood still in two samples, counters stood still, or a time-out fired, and two kinds of evidence agree;
-    clear: two kinds agree, or one does and the rank sleeps in a system call; glimpse: one stack of a rank that runs.
+    clear: two kinds agree, or one does and the rank sleeps in a system call; glimpse: one stack of a rank that runs, or
+    nothing but a line that is not in its log.
     """
     still = bool(member and len(member.standings) > 1)
-    if len({kind.rstrip("?") for kind in case.kinds}) > 1:
+    kinds = {kind.rstrip("?") for kind in case.kinds}
+    if len(kinds) > 1:
         return "lasting" if still or {"watchdog", "ras"} & set(case.kinds) else "clear"
-    return "clear" if still or "stack" not in case.kinds or _sleeps(member) else "glimpse"
+    if kinds == {"stage"} or (kinds == {"nccl-init"} and not _has_nccl_log(incident, member)):
+        return "glimpse"
+    return "clear" if still or kinds != {"stack"} or _sleeps(member) else "glimpse"
+
+
+def _has_nccl_log(incident: Incident, member: Member | None) -> bool:
+    return any(e.source == "nccl" and member and e.speaker.rank == member.rank for e in incident.parsed.events)
 
 
 def _sleeps(member: Member | None) -> bool:

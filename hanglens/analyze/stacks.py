@@ -32,9 +32,8 @@ def stand(stack: Stack, table: FrameTable | None = None) -> Standing | None:
         kind = table.kind(describe(frame))
         if kind == "helper":
             return None
-        if kind == "collective" and any(table.idle_callers.search(describe(caller)) for caller in stack.frames):
-            kind = "idle"
         if kind != "transparent":
+            kind = table.kind_below(kind, map(describe, stack.frames))
             return Standing(kind, stack, frame, landmarks)
     return Standing("waiting", stack, stack.frames[0], landmarks)
 

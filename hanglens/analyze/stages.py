@@ -78,12 +78,15 @@ def stage_facts(incident: Incident) -> Iterator[Fact]:
 
 
 def _short(incident: Incident, track: Track, rows: list[Progress]) -> Iterator[Fact]:
-    """The last stage that some ranks printed and some did not: those without it are short of it."""
-    if (incident.world_size or 0) < 2:
-        return
-    last = max((n for n, row in enumerate(rows) if row.copies), default=-1)
-    partial = [n for n, row in enumerate(rows) if row.stage.each and 0 < row.copies < row.expected and n >= last - 2]
-    if not partial:
+    """The last stage that some ranks printed and some did not: those without it are short of it.
+
+    Not the first stage that the log shows, since its other copies may stand above the cut; and none that a complete stage follows,
+    since the copies that lack were then only not printed.
+    """
+    seen = [n for n, row in enumerate(rows) if row.copies]
+    passed = max((n for n in seen if rows[n].complete), default=-1)
+    partial = [n for n in seen[1:] if n > passed]
+    if (incident.world_size or 0) < 2 or not partial:
         return
     row = rows[partial[-1]]
     named = frozenset().union(*(rows[n].named for n in partial))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -49,7 +50,7 @@ class FrameTable:
     helper_frames: regex.Pattern[str]
     helper_threads: regex.Pattern[str]
     helper_commands: regex.Pattern[str]
-    idle_callers: regex.Pattern[str]
+    callers: tuple[tuple[str, str, regex.Pattern[str]], ...]
 
     def kind(self, described: str) -> str:
         """collective, gpu-wait, idle, … ; `transparent`; or `own` for everything else."""
@@ -58,8 +59,13 @@ class FrameTable:
         found = next((kind for kind, expression in self.kinds if expression.search(described)), "")
         return found or ("transparent" if self.transparent.search(described) else "own")
 
+    def kind_below(self, kind: str, callers: Iterable[str]) -> str:
+        """What a frame of that kind means under these callers: a collective of a worker that waits for requests is idle."""
+        described = list(callers)
+        return next((new for below, new, match in self.callers if below == kind and any(map(match.search, described))), kind)
 
-_EXPRESSIONS = ("transparent", "landmarks", "helper_frames", "helper_threads", "helper_commands", "idle_callers")
+
+_EXPRESSIONS = ("transparent", "landmarks", "helper_frames", "helper_threads", "helper_commands")
 
 
 @lru_cache(maxsize=1)
@@ -75,6 +81,7 @@ def load_frames() -> FrameTable:
     kinds = [_record(entry) for entry in cast(list[Plain], data["frames"])]
     return FrameTable(
         kinds=tuple((str(entry["kind"]), regex.compile(str(entry["match"]))) for entry in kinds),
+        callers=tuple((str(c["below"]), str(c["kind"]), regex.compile(str(c["match"]))) for c in map(_record, cast(list[Plain], data["callers"]))),
         **{name: _any_of(data[name]) for name in _EXPRESSIONS},
     )
 

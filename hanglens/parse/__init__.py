@@ -9,7 +9,7 @@ from typing import BinaryIO
 from hanglens.errors import HangLensError
 from hanglens.knowledge.tables import load_tracks
 from hanglens.model import Gap, Input, Parsed
-from hanglens.parse import engines, environment, gdb, host, lmdeploy, nccl, proc, pyspy, ras, smi, torch, tracebacks
+from hanglens.parse import engines, environment, gdb, host, kernel, lmdeploy, nccl, proc, pyspy, ras, smi, torch, tracebacks
 from hanglens.parse.blocks import Place
 from hanglens.parse.flight_recorder import is_flight_recorder, parse_flight_recorder
 from hanglens.parse.places import read_place
@@ -21,7 +21,7 @@ HEAD = 4096
 LARGEST_DOCUMENT = 256 << 20  # a JSON document is read whole; a larger one is no dump of ours
 
 _BLOCKS = (*pyspy.BLOCKS, *gdb.BLOCKS, *tracebacks.BLOCKS, *ras.BLOCKS, *smi.BLOCKS, *host.BLOCKS, *environment.BLOCKS)
-_PATTERNS = (*nccl.PATTERNS, *torch.PATTERNS, *lmdeploy.PATTERNS, *engines.PATTERNS)
+_PATTERNS = (*nccl.PATTERNS, *torch.PATTERNS, *lmdeploy.PATTERNS, *engines.PATTERNS, *kernel.PATTERNS)
 
 
 def build_index(rule_patterns: Iterable[Pattern]) -> PatternIndex:

@@ -12,22 +12,29 @@ from dataclasses import dataclass, replace
 from hanglens.model import NOBODY, Speaker, Stamp
 from hanglens.parse.stamps import read_stamp
 
-ANSI = re.compile(r"(?:\x1b|ESC|#033)\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\x00")
+ANSI = re.compile(r"(?:\x1b|ESC|#033)\[[0-9;?]{0,30}[A-Za-z]|\x1b[()][A-Z0-9]")
+_ANSI_SIGNS = ("\x1b", "ESC[", "#033[")
+STATES = 48  # of a line that rewrites itself: so many of its last ones are looked at
+LONGEST_PREFIX = 1000  # characters at the beginning of a line that can be prefixes; NCCL's own limit is 1024
+LONGEST_CONTENT = 4000  # characters of a message by which its program is told
 
 WRAPPERS = tuple(
     re.compile(pattern)
     for pattern in (
         r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) ",
         r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) (?P<tag>[\w.-]+) >> ",
+        r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}) \[[A-Z]{4,5} ?\] \S*MODEL_LOG - ",
+        r"(?P<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (?P<host>[\w.-]+) [\w.@-]+\[\d+\]: ",  # the pid may be the container runtime's
         r"(?P<time>\d\d:\d\d:\d\d\.\d{3}) (?=\()",
-        r"\[\d+,(?P<rank>\d+)\]<(?:stdout|stderr)>: ?",
-        r"\[(?P<rank>\d+)\]<(?:stdout|stderr)>: ?",
-        r"\[rank(?P<rank>\d+)\[?\]: ?",
-        r"\[RANK (?P<rank>\d+)\] ",
-        r"\((?P<tag>[A-Za-z_]\w*)\[rank=(?P<rank>\d+)\] pid=(?P<pid>\d+)(?:, ip=(?P<host>[\w.:-]+))?\) ",
-        r"\((?P<tag>[A-Za-z_]\w*) rank=(?P<rank>\d+) pid=(?P<pid>\d+)\) ",
-        r"\((?P<tag>[A-Za-z_]\w*) pid=(?P<pid>\d+)(?:, ip=(?P<host>[\w.:-]+))?\) ",
-        r"\(pid=(?P<pid>\d+)(?:, ip=(?P<host>[\w.:-]+))?\) ",
+        r"\[\d+,(?P<rank>\d{1,6})\]<(?:stdout|stderr)>: ?",
+        r"\[(?P<rank>\d{1,6})\]<(?:stdout|stderr)>: ?",
+        r"\[rank(?P<rank>\d{1,6})\[?\]: ?",
+        r"\[RANK (?P<rank>\d{1,6})\] ",
+        r"\[(?P<tag>default\d+)\]: ?",  # torchrun --tee; the number is a local rank
+        r"\((?P<tag>[A-Za-z_]\w*)\[rank=(?P<rank>\d{1,6})\] pid=(?P<pid>\d{1,10})(?:, ip=(?P<host>[\w.:-]+))?\) ",
+        r"\((?P<tag>[A-Za-z_]\w*) rank=(?P<rank>\d{1,6}) pid=(?P<pid>\d{1,10})\) ",
+        r"\((?P<tag>[A-Za-z_]\w*) pid=(?P<pid>\d{1,10})(?:, ip=(?P<host>[\w.:-]+))?\) ",
+        r"\(pid=(?P<pid>\d{1,10})(?:, ip=(?P<host>[\w.:-]+))?\) ",
         r"\((?P<tag>raylet|gcs_server|autoscaler)[^)]*\) ?",
         r"(?P<tag>[\w.-]+)\.(?P<host>[\w-]+)(?:\.nolog)? \[(?:stdout|stderr)\] ",
         r"(?P<tag>[\w.-]+) +\| ",
@@ -40,20 +47,21 @@ _LEVELS = {"E": "ERROR", "W": "WARN", "I": "INFO", "F": "FATAL", "D": "DEBUG", "
 
 NCCL = re.compile(
     r"(?:\[(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\] )?"
-    r"(?P<host>[^\s:>\]\[]*):(?P<pid>\d+):(?P<tid>\d+) (?:\[(?P<dev>-?\d+)\] )?(?:[^\s:]+(?::\d+)? ){0,2}(?:\(\w+\) )?\**"
+    r"(?P<host>[^\s:>\]\[]{0,255}):(?P<pid>\d{1,10}):(?P<tid>\d{1,10}) (?:\[(?P<dev>-?\d{1,6})\] )?(?:[^\s:]+(?::\d+)? ){0,2}(?:\(\w+\) )?\**"
     r"NCCL (?P<level>INFO|WARN|TRACE|CALL|VERSION) "
 )
+_NCCL_SIGN = re.compile("NCCL (?:INFO|WARN|TRACE|CALL|VERSION) ")
 
 HEADERS = (
     ("lmdeploy", re.compile(
         r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) - lmdeploy[\w.]* - (?P<level>[A-Z]+) - "
-        r"(?:\[pid=(?P<pid>\d+) ppid=\d+\] - )?(?:[\w.]+\.py:\d+ - )?")),
+        r"(?:\[pid=(?P<pid>\d{1,10}) ppid=\d+\] - )?(?:[\w.]+\.py:\d+ - )?")),
     ("turbomind", re.compile(
-        r"\[?TM\]\[(?P<level>[A-Z]+)\](?:\[(?P<time>\d{4}[^\]]+)\])?(?:\[[\w.]+\.(?:cc|cu|h):\d+\])?(?:\[(?P<rank>\d+)\])? ?")),
+        r"\[?TM\]\[(?P<level>[A-Z]+)\](?:\[(?P<time>\d{4}[^\]]+)\])?(?:\[[\w.]+\.(?:cc|cu|h):\d+\])?(?:\[(?P<rank>\d{1,6})\])? ?")),
     ("torch", re.compile(
         r"\[(?P<level>[IWEF])(?P<time>\d{3,4} \d\d:\d\d:\d\d(?:\.\d+)?)? ?[\w.]+\.(?:cpp|hpp|cc|h):\d+\] ")),
     ("launcher", re.compile(
-        r"(?P<level>[IWEF])(?P<time>\d{4} \d\d:\d\d:\d\d\.\d+) (?P<pid>\d+) \S*torch/distributed/\S+:\d+\] ")),
+        r"(?P<level>[IWEF])(?P<time>\d{4} \d\d:\d\d:\d\d\.\d+) (?P<pid>\d{1,10}) \S*torch/distributed/\S+:\d+\] ")),
     ("launcher", re.compile(
         r"\[(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\] torch\.distributed\.\S+: \[(?P<level>[A-Z]+)\] ")),
     ("vllm", re.compile(
@@ -64,7 +72,7 @@ HEADERS = (
         r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\s+(?P<level>DEBUG|INFO|WARNING|ERROR) [\w./]+\.py:\d+ -- ")),
     ("kernel", re.compile(r"(?:\[ *\+?\d+\.\d+\] |\[(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4})\] )")),
     ("kernel", re.compile(r"(?:(?P<time>[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d) (?P<host>[\w.-]+) )?kernel: (?:\[ *\d+\.\d+\] )?")),
-    ("text", re.compile(r"\[?(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\]? ?(?:- )?\[?(?:rank ?(?P<rank>\d+))?\]? ?"
+    ("text", re.compile(r"\[?(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\]? ?(?:- )?\[?(?:rank ?(?P<rank>\d{1,6}))?\]? ?"
                         r"(?:\[?(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\]? )?")),
 )
 
@@ -99,11 +107,20 @@ class Line:
 
 def clean(raw: str) -> str:
     """The line without colour codes and NUL bytes, and only the last state of a progress bar that rewrites itself."""
-    text = ANSI.sub("", raw) if "\x1b" in raw or "[" in raw or "\x00" in raw else raw
-    text = text.rstrip("\r\n")
-    if "\r" in text:
-        text = next((part for part in reversed(text.split("\r")) if part.strip()), "")
-    return text
+    body = raw.rstrip("\r\n")
+    if "\r" not in body:
+        return _bare(body)
+    return next((text for text in map(_bare, reversed(states(body))) if text.strip()), "")
+
+
+def _bare(text: str) -> str:
+    text = text.replace("\0", "")
+    return ANSI.sub("", text) if any(sign in text for sign in _ANSI_SIGNS) else text
+
+
+def states(text: str) -> list[str]:
+    """The last of the states that a line which rewrites itself went through; blank ones are left out."""
+    return [part for part in text.rsplit("\r", STATES)[-STATES:] if part.strip()]
 
 
 def read_line(raw: str, number: int) -> Line:
@@ -111,21 +128,26 @@ def read_line(raw: str, number: int) -> Line:
     text = clean(raw)
     rest, speaker, time = _unwrap(text)
     line = Line(number=number, raw=raw, text=text, message=rest, time=time, speaker=speaker)
-    found = NCCL.search(rest)
-    if found:
+    if found := _nccl_header(rest):
         return _with_header(line, "nccl", found, rest)
     for source, header in HEADERS:
-        found = header.match(rest)
+        found = header.match(rest, 0, LONGEST_PREFIX)
         if found and found.end():
             return _with_header(line, source, found, rest)
     return replace(line, source=_by_content(rest, speaker.tag))
+
+
+def _nccl_header(text: str) -> re.Match[str] | None:
+    """NCCL's prefix stands anywhere: users choose the stamp before it, and other programs write on the same line."""
+    sign = _NCCL_SIGN.search(text)
+    return NCCL.search(text, max(0, sign.start() - LONGEST_PREFIX // 2), sign.end()) if sign else None
 
 
 def _unwrap(text: str) -> tuple[str, Speaker, Stamp | None]:
     rest, speaker, time = text.lstrip(), Speaker(), None
     indented = text[: len(text) - len(rest)]
     for _ in range(4):
-        found = next((m for m in (w.match(rest) for w in WRAPPERS) if m), None)
+        found = next((m for m in (w.match(rest, 0, LONGEST_PREFIX) for w in WRAPPERS) if m), None)
         if found is None:
             return indented + rest, speaker, time
         indented = ""
@@ -154,7 +176,7 @@ def _with_header(line: Line, source: str, found: re.Match[str], rest: str) -> Li
 def _by_content(message: str, tag: str) -> str:
     if tag in ("raylet", "gcs_server", "autoscaler"):
         return "ray"
-    return next((source for source, pattern in CONTENT if pattern.search(message)), "text")
+    return next((source for source, pattern in CONTENT if pattern.search(message, 0, LONGEST_CONTENT)), "text")
 
 
 def _merge(speaker: Speaker, found: re.Match[str]) -> Speaker:

@@ -8,12 +8,12 @@ from datetime import datetime, timezone
 from hanglens.model import Stamp
 
 _MONTHS = {name: n for n, name in enumerate("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
-_CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,](?P<fraction>\d+))?"
+_CLOCK = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?"
 _FORMS = (
     re.compile(rf"(?P<year>\d{{4}})-(?P<month>\d\d)-(?P<day>\d\d)[ T]{_CLOCK}(?P<zone>Z|[+-]\d\d:?\d\d)?"),
     re.compile(rf"(?P<month>\d\d)-(?P<day>\d\d) {_CLOCK}"),
     re.compile(rf"(?P<month>\d\d?)(?P<day>\d\d) {_CLOCK}"),  # glog: the month is not padded, the day is
-    re.compile(rf"(?:[A-Z][a-z]{{2}} )?(?P<name>[A-Z][a-z]{{2}}) +(?P<day>\d+) {_CLOCK}(?: (?P<year>\d{{4}}))?"),
+    re.compile(rf"(?:[A-Z][a-z]{{2}} )?(?P<name>[A-Z][a-z]{{2}}) {{1,2}}(?P<day>\d{{1,2}}) {_CLOCK}(?: (?P<year>\d{{4}}))?"),
     re.compile(_CLOCK),
 )
 _ASSUMED_YEAR = 2000  # a leap year, so that 02-29 is a day; only orders stamps among themselves
@@ -25,13 +25,13 @@ def read_stamp(text: str) -> Stamp | None:
     if found is None:
         return None
     part = found.groupdict()
-    month = _MONTHS.get(part.get("name") or "") or int(part.get("month") or 1)
+    month = _MONTHS.get(part["name"], 0) if part.get("name") else int(part.get("month") or 1)
     year, day = int(part.get("year") or 0), int(part.get("day") or 1)
     fraction = part["fraction"] or ""
     try:
         moment = datetime(year or _ASSUMED_YEAR, month, day, int(part["hour"]), int(part["minute"]), int(part["second"]),
                           tzinfo=timezone.utc)
-    except ValueError:
+    except ValueError:  # no such day, hour or month
         return None
     clock = f"{part['hour']}:{part['minute']}:{part['second']}" + (f".{fraction}" if fraction else "")
     date = f"{year:04d}-{month:02d}-{day:02d}" if year else f"{month:02d}-{day:02d}" if part.get("day") else ""

@@ -9,14 +9,15 @@ from typing import BinaryIO
 
 from hanglens.model import Event, Input, Parsed, SourceRef, Stamp
 from hanglens.parse.blocks import Block, BlockKind, Place
-from hanglens.parse.lines import Line, read_line
+from hanglens.parse.lines import Line, read_line, states
 from hanglens.scan import Chunk, Pattern, Scanner, chunks, search
 
 KEEP = 60  # events of one pattern and file that are kept from its beginning, and as many from its end
 TAIL_BYTES = 64 << 10
 TAIL_LINES = 300
 CONTEXT = 2
-SEGMENTS = 12  # of a line that a progress bar rewrote: so many of its last states are looked at
+WRAPPED = 2  # lines below one that a terminal may have wrapped
+SEARCHED = 64 << 10  # characters of a line in which a pattern is searched
 
 
 class PatternIndex:
@@ -120,16 +121,16 @@ def _segments(line: Line) -> list[Line]:
     body = line.raw.rstrip("\r\n")
     if "\r" not in body:
         return [line]
-    parts = [part for part in body.split("\r") if part.strip()]
-    return [read_line(part, line.number) for part in parts[-SEGMENTS:]] if len(parts) > 1 else [line]
+    return [read_line(part, line.number) for part in states(body)]
 
 
 def _recognise(pattern: Pattern, line: Line, file: str, chunk: Chunk, at: int) -> Event | None:
     if (pattern.sources and line.source not in pattern.sources) or (pattern.level and line.level != pattern.level):
         return None
-    found = search(pattern.expression, line.message)
+    message = line.message[:SEARCHED]
+    found = search(pattern.expression, message)
     if found is None and pattern.wraps:
-        found = search(pattern.expression, line.message.rstrip() + "".join(part.strip() for part in _next_lines(chunk, at, 2)))
+        found = search(pattern.expression, message.rstrip() + "".join(part.strip() for part in _next_lines(chunk, at)))
     if found is None:
         return None
     fields = {name: value for name, value in found.groupdict().items() if value is not None}
@@ -149,16 +150,13 @@ def _cut(raw: str, match: str, width: int = 500) -> str:
 
 
 def _context(chunk: Chunk, at: int) -> tuple[str, ...]:
-    start = at
-    for _ in range(CONTEXT):
-        start = chunk.data.rfind(b"\n", 0, max(start - 1, 0)) + 1
-    lines = chunk.data[start : at + 8000].split(b"\n")
-    above = chunk.data.count(b"\n", start, at)
-    return tuple(line[:500].decode("utf-8", "replace").rstrip("\r") for line in lines[: above + 1 + CONTEXT])
+    above = chunk.before(at).split(b"\n")[:-1][-CONTEXT:]
+    below = chunk.after(at).removesuffix(b"\n").split(b"\n")[: 1 + CONTEXT]
+    return tuple(line[:500].decode("utf-8", "replace").rstrip("\r") for line in (*above, *below))
 
 
-def _next_lines(chunk: Chunk, at: int, number: int) -> list[str]:
-    below = chunk.data[at : at + 4000].split(b"\n")[1 : 1 + number]
+def _next_lines(chunk: Chunk, at: int) -> list[str]:
+    below = chunk.after(at).split(b"\n")[1 : 1 + WRAPPED]
     return [line.decode("utf-8", "replace") for line in below]
 
 

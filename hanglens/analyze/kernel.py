@@ -1,0 +1,46 @@
+"""Whether the kernel log speaks of this job: a dmesg goes back for weeks, and names other jobs' processes too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hanglens.analyze.cite import cite_event
+from hanglens.incident import Incident
+from hanglens.model import Event
+from hanglens.verdict import Fact
+
+BEFORE = 60.0  # seconds before the first line of the job's logs from which on a kernel line may belong to it
+
+
+def kernel_facts(incident: Incident) -> Iterator[Fact]:
+    """rank.gone for ranks that the kernel killed; kernel.of_others if all it says is of other processes or of earlier times."""
+    events = [event for event in incident.parsed.events if event.name.startswith("kernel.")]
+    if not events:
+        return
+    rank_of = {m.pid: m.rank for m in incident.members if m.pid is not None}
+    for event in events:
+        rank = rank_of.get(_pid(event) or 0)
+        if event.name == "kernel.oom_kill" and rank is not None:
+            yield Fact(name="rank.gone", ranks=(rank,), values={"how": "kernel", "exit_code": -9}, evidence=(cite_event(event),))
+    ours = {m.pid for m in (*incident.members, *incident.others)} | {p.pid for p in incident.parsed.processes}
+    began = _began(incident)
+    if all(_foreign(event, ours - {None}) or _before(event, began) for event in events):
+        yield Fact(name="kernel.of_others", evidence=tuple(map(cite_event, events[:3])))
+
+
+def _pid(event: Event) -> int | None:
+    return int(event.fields["pid"]) if event.fields.get("pid") else None
+
+
+def _foreign(event: Event, ours: set[int | None]) -> bool:
+    pid = _pid(event)
+    return bool(ours) and pid is not None and pid not in ours
+
+
+def _before(event: Event, began: float | None) -> bool:
+    return began is not None and event.time is not None and event.time.dated and event.time.seconds < began - BEFORE
+
+
+def _began(incident: Incident) -> float | None:
+    stamps = [i.first_time.seconds for i in incident.parsed.inputs if i.first_time and i.first_time.dated and not i.kind.startswith("kernel")]
+    return min(stamps, default=None)
