@@ -39,7 +39,7 @@ _P2P = NextEvidence(
 )  # fmt: skip
 
 
-def summary(conclusion: Conclusion, culprits: Sequence[int], facts: Mapping[str, Sequence[Fact]]) -> Text:
+def summary(conclusion: Conclusion, facts: Mapping[str, Sequence[Fact]]) -> Text:
     """What happened, why as far as that is known, and who holds the others up."""
     verdict, root = _VERDICTS[conclusion.verdict], conclusion.root_cause
     if root is None:
@@ -48,9 +48,9 @@ def summary(conclusion: Conclusion, culprits: Sequence[int], facts: Mapping[str,
         where = _wedged(facts)
         return Text(en=f"{verdict.en}{where.en}. The evidence does not decide why.", zh=f"{verdict.zh}{where.zh}。现有证据不能确定原因。")
     sure = _SURE[root.confidence]
-    ranks = ", ".join(map(str, culprits))
-    en = f"{verdict.en}. {sure.en}{root.title.en}" + (f" (rank {ranks})." if ranks else ".")
-    zh = f"{verdict.zh}。{sure.zh}{root.title.zh}" + (f"（rank {ranks}）。" if ranks else "。")
+    blamed = ", ".join([f"rank {rank}" for rank in conclusion.culprits] or [f"pid {pid}" for pid in conclusion.pids])
+    en = f"{verdict.en}. {sure.en}{root.title.en}" + (f" ({blamed})." if blamed else ".")
+    zh = f"{verdict.zh}。{sure.zh}{root.title.zh}" + (f"（{blamed}）。" if blamed else "。")
     return Text(en=en, zh=zh)
 
 

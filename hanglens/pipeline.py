@@ -82,10 +82,10 @@ def diagnose_parsed(parsed: Parsed, pack: RulePack, *, several_hosts: bool = Fal
     return Diagnosis(
         tool_version=__version__,
         verdict=conclusion.verdict,
-        summary=summary(conclusion, culprits, facts),
+        summary=summary(conclusion, facts),
         root_cause=conclusion.root_cause,
         culprit_ranks=culprits,
-        culprit_processes=_processes(incident, culprits),
+        culprit_processes=_processes(incident, culprits, conclusion.pids),
         victim_ranks=_victims(incident, culprits, facts),
         world_size=incident.world_size,
         findings=conclusion.findings,
@@ -116,9 +116,11 @@ def observe(incident: Incident, facts: dict[str, list[Fact]]) -> Observed:
     )
 
 
-def _processes(incident: Incident, culprits: Sequence[int]) -> tuple[CulpritProcess, ...]:
-    members = [incident.member(rank) for rank in culprits]
-    return tuple(CulpritProcess(host=m.host, pid=m.pid, rank=m.rank) for m in members if m and m.pid is not None)
+def _processes(incident: Incident, culprits: Sequence[int], pids: Sequence[int]) -> tuple[CulpritProcess, ...]:
+    """The processes of the culprit ranks, and those blamed whose rank is not known."""
+    blamed = [m for m in incident.members if m.rank in culprits and m.pid is not None]
+    blamed += [m for m in incident.others if m.pid in pids]
+    return tuple(CulpritProcess(host=m.host, pid=m.pid, rank=m.rank) for m in blamed)
 
 
 def _victims(incident: Incident, culprits: Sequence[int], facts: dict[str, list[Fact]]) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import regex
 
@@ -86,7 +86,7 @@ def required_literals(expression: str) -> tuple[str, ...]:
     (' failed to pass monitoredBarrier',)
     """
     try:
-        tree = _sre_parser.parse(expression)
+        tree: Any = _sre_parser.parse(expression)
     except _FAULTS:
         return ()
     best = None if tree.state.flags & re.IGNORECASE else _best(tree)
@@ -111,8 +111,7 @@ def _best(tree: Sequence[tuple[object, object]]) -> frozenset[str] | None:
 
 def _inner(op: object, argument: object) -> frozenset[str] | None:
     if op is _sre.SUBPATTERN:
-        _group, added, _removed, tree = argument  # type: ignore[misc]
-        return None if added & re.IGNORECASE else _best(tree)
+        return None if argument[1] & re.IGNORECASE else _best(argument[-1])  # type: ignore[index]
     if op is _sre.BRANCH:
         branches = [_best(branch) for branch in argument[1]]  # type: ignore[index]
         return frozenset().union(*branches) if all(branches) else None  # type: ignore[arg-type]
@@ -210,7 +209,7 @@ def _pieces(stream: BinaryIO) -> Iterator[tuple[bytes, int]]:
     rest, line, begun = b"", 1, False
     while block := stream.read(CHUNK):
         if len(rest) >= LONGEST_LINE:  # what follows belongs to a line that is too long already
-            block = block[block.find(b"\n") :] if b"\n" in block else b""  # noqa: PLW2901
+            block = block[block.find(b"\n") :] if b"\n" in block else b""
         data = rest + block
         cut = data.rfind(b"\n") + 1 or (data.rfind(b"\r") + 1 if len(data) >= LONGEST_LINE else 0)
         if cut:

@@ -49,11 +49,13 @@ class Evidence(Value, frozen=True):
 class Fact(Value, frozen=True):
     """Something an analysis computed; rules ask for it by `name`.
 
-    `ranks` are the ranks it is true of; `values` are what conditions compare and texts quote.
+    `ranks` are the ranks it is true of, `pids` their processes where these are known; `values` are what conditions compare
+    and texts quote.
     """
 
     name: str
     ranks: tuple[int, ...] = ()
+    pids: tuple[int, ...] = ()
     values: dict[str, str | int | float | bool] = {}
     evidence: tuple[Evidence, ...] = ()
     of_all: bool = False

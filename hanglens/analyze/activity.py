@@ -20,7 +20,10 @@ def activity_facts(incident: Incident) -> Iterator[Fact]:
     yield from _samples(incident)
     yield from _serving(incident)
     yield from _idle(incident)
-    yield from _progressing(incident)
+    moving = list(_progressing(incident))
+    yield from moving
+    if moving and not any(event.name.startswith("torch.timeout") for event in incident.parsed.events):
+        yield Fact(name="job.moves_on", evidence=moving[0].evidence)
 
 
 def _workers(incident: Incident) -> list[Member]:

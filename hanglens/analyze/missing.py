@@ -66,13 +66,22 @@ def missing_facts(incident: Incident) -> Iterator[Fact]:
         yield from _symmetric(incident)
 
 
+def _who(member: Member) -> int:
+    """The rank; for a process whose rank is not known, a number below zero made of its pid."""
+    return member.rank if member.rank is not None else -(member.pid or 0) - 1
+
+
+def _member(incident: Incident, who: int) -> Member | None:
+    return incident.member(who) if who >= 0 else next((m for m in incident.others if _who(m) == who), None)
+
+
 def _moved(member: Member) -> bool:
     return len(member.standings) > 1 and not same_place(member.standings[0], member.standings[-1])
 
 
 def _holds(incident: Incident, rank: int, case: Case) -> bool:
     """A counter that lags by one in a single report says nothing alone, and a rank seen waiting with the others is not missing."""
-    member = incident.member(rank)
+    member = _member(incident, rank)
     seen = member.standing if member else None
     if seen is not None and seen.waits_for_others and "watchdog" not in case.kinds:
         return False
@@ -83,12 +92,12 @@ def _holds(incident: Incident, rank: int, case: Case) -> bool:
 
 def _by_stack(incident: Incident, cases: dict[int, Case]) -> None:
     """The few outside of what the many wait in; a worker that waits for work is not one of them, it may have done its share."""
-    waiting = [m for m in waiting_members(incident) if m.rank is not None]
-    outside = [m for m in incident.members if m.standing and not m.standing.waits_for_others and m.standing.kind not in _ELSEWHERE]
+    waiting = waiting_members(incident)
+    outside = [m for m in _everyone(incident) if m.standing and not m.standing.waits_for_others and m.standing.kind not in _ELSEWHERE]
     if not waiting or len(outside) >= max(len(waiting), 2):
         return
     for member in outside:
-        case = cases[member.rank or 0]
+        case = cases[_who(member)]
         case.op = case.op or _op(waiting)
         case.where = _own_frame(member.standing).text if member.standing else ""
         case.add("stack", [*_standing_evidence(member), *(e for m in waiting[:2] for e in _standing_evidence(m))])
@@ -114,12 +123,14 @@ def _op(waiting: list[Member]) -> str:
 def _by_recorder(incident: Incident, cases: dict[int, Case]) -> None:
     if any(fact.name != "collective.all_equal" for fact in recorder_facts(incident)):
         return
-    for entry in ranks_behind(incident):
-        if not entry.held:
-            case = cases[entry.rank]
-            case.op = case.op or entry.calls[0].op
-            case.first = case.first or entry.seq <= 1
-            case.add("flight-recorder", [cite_collective(call) for call in entry.calls[:2]])
+    free = [entry for entry in ranks_behind(incident) if not entry.held]
+    if 2 * len({entry.rank for entry in free}) > (incident.world_size or 0):
+        return  # the few are ahead then: a call that only they made
+    for entry in free:
+        case = cases[entry.rank]
+        case.op = case.op or entry.calls[0].op
+        case.first = case.first or entry.seq <= 1
+        case.add("flight-recorder", [cite_collective(call) for call in entry.calls[:2]])
 
 
 def _by_watchdog(incident: Incident, cases: dict[int, Case]) -> None:
@@ -166,7 +177,7 @@ def _by_nccl_init(incident: Incident, cases: dict[int, Case]) -> None:
 
 
 def _fact(incident: Incident, rank: int, case: Case) -> Fact:
-    member = incident.member(rank)
+    member = _member(incident, rank)
     kinds = sorted(case.kinds)
     if "ras?" in kinds:  # with another kind beside it, a lag of one is evidence too
         kinds = sorted({kind.rstrip("?") for kind in kinds})
@@ -174,12 +185,13 @@ def _fact(incident: Incident, rank: int, case: Case) -> Fact:
     track = track_of(incident)
     return Fact(
         name="rank.missing_from_collective",
-        ranks=(rank,),
+        ranks=(rank,) if rank >= 0 else (),
+        pids=(member.pid,) if member and member.pid is not None else (),
         values={
             "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "wait": _wait(member), "first": case.first,
             "how": ",".join(kinds), "kinds": len(kinds), "seen": _seen(incident, member, case), "pid": str(member.pid) if member and member.pid else "PID",
-            "of": incident.world_size or len(incident.members),
-            "waiting": len([m for m in waiting_members(incident) if m.rank != rank]) or (incident.world_size or 1) - 1,
+            "of": incident.world_size or len(_everyone(incident)) or len(incident.members),
+            "waiting": len([m for m in waiting_members(incident) if _who(m) != rank]) or (incident.world_size or 1) - 1,
             "engine": track.engine if track else "",
         },
         evidence=unique([*_own_evidence(evidence, rank), *_process_evidence(member), *evidence])[:12],
@@ -190,7 +202,7 @@ def _seen(incident: Incident, member: Member | None, case: Case) -> str:
     """How much one snapshot may deceive: ranks of a healthy job are a moment apart, too.
 
     lasting: it stood still in two samples, counters stood still, or a time-out fired, and two kinds of evidence agree;
-    clear: two kinds agree, or one does and the rank sleeps in a system call; glimpse: one stack of a rank that runs, or
+    clear: two kinds agree, or one does and the rank sleeps in a call of its own; glimpse: one stack of a rank that runs, or
     nothing but a line that is not in its log.
     """
     still = bool(member and len(member.standings) > 1)
@@ -209,7 +221,15 @@ def _has_nccl_log(incident: Incident, member: Member | None) -> bool:
 def _sleeps(member: Member | None) -> bool:
     standing = member.standing if member else None
     process = member.process if member else None
+    if standing and any(frame.file.endswith(".py") for frame in _inside(standing)):
+        return False  # in a queue, a selector or a lock of the standard library: an ordinary wait, which may end at any moment
     return bool((standing and standing.stack.state == "idle") or (process and process.state in ("S", "D")))
+
+
+def _inside(standing: Standing) -> tuple[Frame, ...]:
+    """The frames that the one which says where the thread stands has called."""
+    frames = standing.stack.frames
+    return frames[: frames.index(standing.at)] if standing.at else frames
 
 
 def _by_turns(kinds: list[list[Evidence]]) -> list[Evidence]:

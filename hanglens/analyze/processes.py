@@ -46,7 +46,11 @@ def _state(member: Member) -> Iterator[Fact]:
 
 
 def _exits(incident: Incident) -> Iterator[Fact]:
-    """Exit codes that the launcher printed; -15 is what it did to the survivors, -6 what a watchdog did to its own rank."""
+    """Exit codes that the launcher printed; -15 is what it did to the survivors, -6 what a watchdog did to its own rank.
+
+    A rank that cried over another one before it ended with 1 is that one's victim.
+    """
+    victims = {traceback.speaker.rank for traceback in incident.parsed.tracebacks if _CONSEQUENCE.search(traceback.error)}
     for event in incident.parsed.events:
         code = int(event.fields["code"]) if event.name == "torch.exit" else 0
         if code in (0, -15, -6):
@@ -56,7 +60,7 @@ def _exits(incident: Incident) -> Iterator[Fact]:
         ranks, cited = (rank,) if rank is not None else (), (cite_event(event),)
         if code < 0:
             yield Fact(name="rank.gone", ranks=ranks, evidence=cited, values={"how": "launcher", "exit_code": code})
-        else:
+        elif rank is None or rank not in victims:
             yield Fact(name="rank.failed", ranks=ranks, evidence=cited, values={"error": f"exit code {code}"})
 
 

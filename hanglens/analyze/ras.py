@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from hanglens.analyze.cite import cite
 from hanglens.incident import Incident
-from hanglens.model import RasCommunicator, RasCount
+from hanglens.model import RasCommunicator, RasCount, RasRank
 from hanglens.verdict import Fact
 
 
@@ -50,7 +50,11 @@ def _one(count: RasCount) -> int | None:
     return count.ranks[0].rank if len(count.ranks) == 1 else None
 
 
+def _name(rank: RasRank) -> str:
+    return f"{rank.rank} {rank.pid}"
+
+
 def _frozen(same: list[RasCommunicator], op: str) -> bool:
-    """A second report has the same numbers."""
-    numbers = [sorted((c.launched, c.number) for c in sample.counts if c.op == op) for sample in same]
+    """A second report has the same numbers of the same ranks."""
+    numbers = [sorted((c.launched, c.number, sorted(map(_name, c.ranks))) for c in sample.counts if c.op == op) for sample in same]
     return len(numbers) > 1 and numbers[-1] == numbers[-2]

@@ -144,7 +144,8 @@ def _all_equal(incident: Incident, table: dict[str, Group]) -> Iterator[Fact]:
 
 
 def _level(group: Group) -> bool:
-    return len({group.enqueued(rank) for rank in group.members}) == 1
+    """All members are known to have enqueued as much; one member alone is compared with nobody."""
+    return len({group.enqueued(rank) for rank in group.members}) == 1 and (len(group.members) > 1 or not group.frontier())
 
 
 @dataclass(frozen=True, slots=True)

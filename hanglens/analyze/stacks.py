@@ -13,7 +13,7 @@ LANDMARKS = 3
 
 # A process's work may run outside of its main thread (Ray actors, overlap threads): what says most about it comes first.
 _TELLING = (
-    "collective", "nccl-init", "gpu-comm", "rendezvous", "file-lock", "jit", "weights", "gpu-wait", "own", "rpc-wait", "waiting", "idle",
+    "collective", "nccl-init", "gpu-comm", "rendezvous", "file-lock", "jit", "weights", "gpu-wait", "own", "rpc-wait", "idle", "waiting",
 )  # fmt: skip
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 
 from hanglens.model import Parsed
 
+LARGEST = 1 << 16  # no job is larger; what claims to be would only fill the memory
 _DEFAULT_GROUP = "default_pg"
 
 
 def world_size(parsed: Parsed) -> tuple[int | None, str]:
     """The most trusted statement; of equal ones the largest, since sub-groups are smaller than the job."""
-    claims = sorted(_claims(parsed), key=lambda claim: (claim[0], claim[1]))
+    claims = sorted((claim for claim in _claims(parsed) if 0 < claim[1] <= LARGEST), key=lambda claim: (claim[0], claim[1]))
     return (claims[-1][1], claims[-1][2]) if claims else (None, "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import cast, get_args
@@ -51,7 +52,7 @@ def make_rule(rule_id: str, file: str, data: Mapping[str, Plain]) -> Rule:
     _only(data, _FIELDS, "")
     for required in ("title", "when", "explain", "tests"):
         if required not in data:
-            raise FieldError(f"the field '{required}' is missing", "")
+            raise FieldError(f"the field '{required}' is missing", required)
     levels = _mapping(data.get("confidence", {}), "confidence")
     _only(levels, {"confirmed", "likely"}, "confidence")
     tests = _mapping(data["tests"], "tests")
@@ -63,7 +64,7 @@ def make_rule(rule_id: str, file: str, data: Mapping[str, Plain]) -> Rule:
         title=_text(data["title"], "title"),
         role=cast(Role, _one_of(data.get("role", "cause"), get_args(Role), "role")),
         verdict=cast(Verdict, _one_of(data.get("verdict", "hung"), get_args(Verdict), "verdict")),
-        applies={key: str(value) for key, value in _mapping(data.get("applies", {}), "applies").items()},
+        applies={key: str(_scalar(value, f"applies.{key}")) for key, value in _mapping(data.get("applies", {}), "applies").items()},
         when=when,
         confirmed=_paths(levels.get("confirmed", []), "confidence.confirmed", when),
         likely=_paths(levels.get("likely", []), "confidence.likely", when),
@@ -100,8 +101,13 @@ def _condition(data: Plain, field: str, path: str, rule_id: str) -> Condition:
     if "count" in item:
         _only(item, {"count", "at_least", "at_most"}, field)
         child = _condition(item["count"], f"{field}.count", _join(path, "count"), rule_id)
-        most = item.get("at_most")
-        return Count(path, child, int(_number(item.get("at_least", 1), field)), None if most is None else int(_number(most, field)))
+        least, most = item.get("at_least", 1), item.get("at_most")
+        return Count(
+            path,
+            child,
+            at_least=int(_number(least, f"{field}.at_least")),
+            at_most=None if most is None else int(_number(most, f"{field}.at_most")),
+        )
     if "sequence" in item:
         return _sequence(item, field, path, rule_id)
     if "fact" in item:
@@ -120,28 +126,36 @@ def _sequence(item: Mapping[str, Plain], field: str, path: str, rule_id: str) ->
         at, below = f"{field}.sequence.{n}", _join(path, f"sequence.{n}")
         step = _mapping(part, at)
         if "silence" in step:
+            _only(step, {"silence"}, at)
             silence = True
         elif "never" in step:
-            never.append(_pattern(_mapping(step["never"], f"{at}.never"), f"{at}.never", below, rule_id))
+            _only(step, {"never"}, at)
+            never.append(_line(_mapping(step["never"], f"{at}.never"), f"{at}.never", below, rule_id))
         else:
-            steps.append(_pattern(step, at, below, rule_id))
+            steps.append(_line(step, at, below, rule_id))
     if not steps:
         raise FieldError("needs a pattern to begin with", f"{field}.sequence")
     return Sequence(path, tuple(steps), tuple(never), silence)
 
 
-def _pattern(item: Mapping[str, Plain], field: str, path: str, rule_id: str) -> PatternCondition:
+def _line(item: Mapping[str, Plain], field: str, path: str, rule_id: str) -> PatternCondition:
+    condition = _pattern(item, field, path, rule_id)
+    if isinstance(condition, StackCondition):
+        raise FieldError("a sequence is of lines; stacks have no order", f"{field}.source")
+    return condition
+
+
+def _pattern(item: Mapping[str, Plain], field: str, path: str, rule_id: str) -> PatternCondition | StackCondition:
     _only(item, {"source", "level", "pattern", "literal", "on"}, field)
-    expression = _string(item.get("pattern"), f"{field}.pattern")
+    expression = _expression(item.get("pattern"), f"{field}.pattern")
     sources = item.get("source", [])
     names = (sources,) if isinstance(sources, str) else _strings(sources, f"{field}.source")
     for name in names:
         _one_of(name, (*SOURCES, "any"), f"{field}.source")
     on = cast(On, _one_of(item.get("on", ""), ONS, f"{field}.on"))
-    if problem := fault(expression):
-        raise FieldError(f"not a valid regular expression: {problem}", f"{field}.pattern")
-    if names == ("stack",):
-        return cast(PatternCondition, StackCondition(path, expression, on))
+    if "stack" in names:
+        _only(item, {"source", "pattern", "literal", "on"}, field)
+        return StackCondition(path, expression, on)
     literal = item.get("literal")
     pattern = Pattern(
         name=f"{rule_id}#{path or 'when'}",
@@ -150,6 +164,8 @@ def _pattern(item: Mapping[str, Plain], field: str, path: str, rule_id: str) -> 
         level=_string(item.get("level", ""), f"{field}.level").replace("WARNING", "WARN"),
         literals=() if literal is None else (literal,) if isinstance(literal, str) else _strings(literal, f"{field}.literal"),
     )
+    if not all(pattern.literals):
+        raise FieldError("an empty literal stands in every line", f"{field}.literal")
     if not pattern.required():
         raise FieldError("no constant piece of four characters or more: write one, or name it with `literal:`", f"{field}.pattern")
     return PatternCondition(path, pattern, on)
@@ -165,7 +181,7 @@ def _fact(item: Mapping[str, Plain], field: str, path: str) -> FactCondition:
         equals=None if equals is None else _scalar(equals, f"{field}.equals"),
         above=_number(item["above"], f"{field}.above") if "above" in item else None,
         below=_number(item["below"], f"{field}.below") if "below" in item else None,
-        matches=_string(item["matches"], f"{field}.matches") if "matches" in item else None,
+        matches=_expression(item["matches"], f"{field}.matches") if "matches" in item else None,
         where={key: _scalar(value, f"{field}.where.{key}") for key, value in where.items()},
         on=cast(On, _one_of(item.get("on", ""), ONS, f"{field}.on")),
     )
@@ -246,6 +262,13 @@ def _string(data: Plain, field: str) -> str:
     return data
 
 
+def _expression(data: Plain, field: str) -> str:
+    text = _string(data, field)
+    if problem := fault(text):
+        raise FieldError(f"not a valid regular expression: {problem}", field)
+    return text
+
+
 def _strings(data: Plain, field: str) -> tuple[str, ...]:
     return tuple(_string(item, f"{field}.{n}") for n, item in enumerate(_list(data, field)))
 
@@ -257,9 +280,9 @@ def _scalar(data: Plain, field: str) -> str | float | bool:
 
 
 def _number(data: Plain, field: str) -> float:
-    if isinstance(data, int | float) and not isinstance(data, bool):
+    if isinstance(data, int | float) and not isinstance(data, bool) and math.isfinite(data):
         return data
-    found = re.fullmatch(r"([\d.]+) ?([A-Za-z]*)", data) if isinstance(data, str) else None
+    found = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?) ?([A-Za-z]*)", data) if isinstance(data, str) else None
     if found and found[2].lower() in _UNITS:
         return float(found[1]) * _UNITS[found[2].lower()]
     raise FieldError(f"must be a number with or without a unit (64MiB, 30s), not {data!r}", field)

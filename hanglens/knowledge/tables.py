@@ -78,10 +78,10 @@ def load_tracks() -> tuple[Track, ...]:
 def load_frames() -> FrameTable:
     """The table of rules/frames.yaml."""
     data = read_yaml(packaged("frames.yaml"), "frames.yaml")
-    kinds = [_record(entry) for entry in cast(list[Plain], data["frames"])]
+    kinds, callers = ([_record(entry) for entry in cast(list[Plain], data[name])] for name in ("frames", "callers"))
     return FrameTable(
         kinds=tuple((str(entry["kind"]), regex.compile(str(entry["match"]))) for entry in kinds),
-        callers=tuple((str(c["below"]), str(c["kind"]), regex.compile(str(c["match"]))) for c in map(_record, cast(list[Plain], data["callers"]))),
+        callers=tuple((str(entry["below"]), str(entry["kind"]), regex.compile(str(entry["match"]))) for entry in callers),
         **{name: _any_of(data[name]) for name in _EXPRESSIONS},
     )
 

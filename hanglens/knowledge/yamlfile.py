@@ -10,6 +10,9 @@ from hanglens.errors import RuleError
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LARGEST = 1 << 20  # bytes
+SURELY_FLAT = 16 << 10  # bytes that cannot nest so deeply that libyaml's composer, which recurses, runs out of stack
+DEEPEST = 100
 
 
 class _Strict(_Loader):  # type: ignore[misc, valid-type]
@@ -27,17 +30,18 @@ class _Strict(_Loader):  # type: ignore[misc, valid-type]
 
 
 _Strict.add_constructor("tag:yaml.org,2002:map", lambda loader, node: loader.construct_mapping(node))
+_Strict.add_constructor("tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_yaml_str(node))  # a date is no plain value
 
 
 def read_yaml(path: Path, name: str) -> dict[str, Plain]:
     """The mapping in a YAML file; raises RuleError with the line where it is none. `name` is the file's name in errors."""
     try:
-        value = yaml.load(path.read_bytes(), Loader=_Strict)  # noqa: S506 - a strict child of the safe loader
+        value = yaml.load(_content(path), Loader=_Strict)  # noqa: S506 - a strict child of the safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         raise RuleError(f"not valid YAML: {error.problem}", file=name, line=mark.line + 1 if mark else None) from None
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise RuleError(f"cannot be read: {error}", file=name) from None
+    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
+        raise RuleError(f"cannot be read: {' '.join(str(error).split())}", file=name) from None
     if not isinstance(value, dict):
         raise RuleError("must be a mapping of fields", file=name, line=1)
     return value
@@ -46,8 +50,8 @@ def read_yaml(path: Path, name: str) -> dict[str, Plain]:
 def line_of(path: Path, field: str) -> int | None:
     """The line of a field such as `when.any.1.pattern`, or of the deepest part of it that is there."""
     try:
-        node = yaml.compose(path.read_bytes(), Loader=_Loader)
-    except (yaml.YAMLError, OSError):
+        node = yaml.compose(_content(path), Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError, OSError):
         return None
     line = node.start_mark.line + 1 if node else None
     for part in filter(None, field.split(".")):
@@ -56,6 +60,19 @@ def line_of(path: Path, field: str) -> int | None:
             return line
         line = node.start_mark.line + 1
     return line
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise yaml.YAMLError(f"it is larger than {LARGEST} bytes")
+    depth = 0
+    for event in yaml.parse(data, Loader=_Loader) if len(data) > SURELY_FLAT else ():
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise yaml.YAMLError(f"it nests deeper than {DEEPEST} levels")
+    return data
 
 
 def _child(node: yaml.Node | None, part: str) -> yaml.Node | None:

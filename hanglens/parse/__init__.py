@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import io
+import codecs
+import re
 from collections.abc import Callable, Iterable
 from typing import BinaryIO
 
@@ -11,13 +12,26 @@ from hanglens.knowledge.tables import load_tracks
 from hanglens.model import Gap, Input, Parsed
 from hanglens.parse import engines, environment, gdb, host, kernel, lmdeploy, nccl, proc, pyspy, ras, smi, torch, tracebacks
 from hanglens.parse.blocks import Place
+from hanglens.parse.flight_recorder import HOW_TO_GET as HOW_TO_DUMP
 from hanglens.parse.flight_recorder import is_flight_recorder, parse_flight_recorder
 from hanglens.parse.places import read_place
+from hanglens.parse.ras import HOW_TO_GET as HOW_TO_ASK
 from hanglens.parse.ras_json import is_ras_json, parse_ras_json
 from hanglens.parse.text import PatternIndex, read_text
 from hanglens.scan import Pattern
 
 HEAD = 4096
+_UTF8 = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")  # as Windows redirects write it
+_EMPTY = (  # files that mean something by being empty: how their name looks, what that means, how to get a full one
+    (re.compile(r"(?i)(?:nccl|comm_lib|fr)_trace[^/\\]*$"),
+     "empty: this rank began to write its flight recorder and ended, or was killed, before it had; its records are unknown",
+     HOW_TO_DUMP),
+    (re.compile(r"(?i)(?<![a-z])(?:nccl)?ras(?![a-z])[^/\\]*$"),
+     "empty: the RAS port accepted the question and gave no answer, or nothing listened there", HOW_TO_ASK),
+    (re.compile(r"(?i)py-?spy[^/\\]*$"), "empty: py-spy wrote no stack and no reason, as when it is killed or its disk is full",
+     "py-spy dump --pid PID"),
+)  # fmt: skip
 LARGEST_DOCUMENT = 256 << 20  # a JSON document is read whole; a larger one is no dump of ours
 
 _BLOCKS = (*pyspy.BLOCKS, *gdb.BLOCKS, *tracebacks.BLOCKS, *ras.BLOCKS, *smi.BLOCKS, *host.BLOCKS, *environment.BLOCKS)
@@ -44,6 +58,10 @@ def read_item(path: str, size: int, opened: Callable[[], BinaryIO], index: Patte
 
 
 def _read(place: Place, size: int, head: bytes, stream: BinaryIO, index: PatternIndex) -> Parsed:
+    if head.startswith(_UTF8):
+        head = head.removeprefix(stream.read(len(_UTF8)))
+    if gap := _empty(place, head):
+        return Parsed(gaps=(gap,), inputs=(_input(place, "unreadable", size),))
     if is_flight_recorder(head):
         return _with_input(parse_flight_recorder(stream, place, size), place, "flight recorder", size)
     if pyspy.is_pyspy_json(head):
@@ -53,9 +71,8 @@ def _read(place: Place, size: int, head: bytes, stream: BinaryIO, index: Pattern
     kind = proc.sniff_proc(head, place.file)
     if kind:
         return _with_input(proc.parse_proc(kind, stream.read(proc.LONGEST), place), place, f"/proc {kind}", size)
-    encoding = _wide_encoding(head)
-    if encoding:
-        stream = io.BytesIO(stream.read(LARGEST_DOCUMENT).decode(encoding, "replace").encode())
+    if head.startswith(_UTF16):
+        stream = codecs.EncodedFile(stream, "utf-8", "utf-16", "replace")
     elif _is_binary(head):
         gap = Gap(place.file, "binary, and no kind that is known; nothing of it was read", "leave it out, or give it as text")
         return Parsed(gaps=(gap,), inputs=(_input(place, "unknown", size),))
@@ -70,12 +87,16 @@ def _input(place: Place, kind: str, size: int) -> Input:
     return Input(file=place.file, kind=kind, bytes=size, group=place.group, pid=place.pid, rank=place.rank)
 
 
-def _wide_encoding(head: bytes) -> str:
-    """UTF-16, as Windows redirects write it, by its byte order mark."""
-    return "utf-16" if head.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
+def _empty(place: Place, head: bytes) -> Gap | None:
+    found = next(((why, how) for name, why, how in _EMPTY if name.search(place.file)), None)
+    return Gap(place.file, *found) if found and not head.strip() else None
 
 
 def _is_binary(head: bytes) -> bool:
-    """More than a tenth of the bytes are control codes that no log prints; a log may hold some NULs."""
+    """More than a tenth of the bytes are control codes that no log prints.
+
+    A log may hold some NULs, and begin with many: `logrotate` with copytruncate leaves a hole where the old part was.
+    """
+    head = head.lstrip(b"\0")
     odd = sum(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in head)
     return odd > len(head) // 10

@@ -23,7 +23,7 @@ WRAPPERS = tuple(
     for pattern in (
         r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) ",
         r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) (?P<tag>[\w.-]+) >> ",
-        r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}) \[[A-Z]{4,5} ?\] \S*MODEL_LOG - ",
+        r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}) \[[A-Z]{4,5} ?\] W-\S+ ?MODEL_LOG - ",
         r"(?P<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (?P<host>[\w.-]+) [\w.@-]+\[\d+\]: ",  # the pid may be the container runtime's
         r"(?P<time>\d\d:\d\d:\d\d\.\d{3}) (?=\()",
         r"\[\d+,(?P<rank>\d{1,6})\]<(?:stdout|stderr)>: ?",
@@ -47,7 +47,8 @@ _LEVELS = {"E": "ERROR", "W": "WARN", "I": "INFO", "F": "FATAL", "D": "DEBUG", "
 
 NCCL = re.compile(
     r"(?:\[(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?)\] )?"
-    r"(?P<host>[^\s:>\]\[]{0,255}):(?P<pid>\d{1,10}):(?P<tid>\d{1,10}) (?:\[(?P<dev>-?\d{1,6})\] )?(?:[^\s:]+(?::\d+)? ){0,2}(?:\(\w+\) )?\**"
+    r"(?P<host>[^\s:>\]\[]{0,255}):(?P<pid>\d{1,10}):(?P<tid>\d{1,10}) (?:\[(?P<dev>-?\d{1,6})\] )?"
+    r"(?:[^\s:]+(?::\d+)? ){0,2}(?:\(\w+\) )?\**"
     r"NCCL (?P<level>INFO|WARN|TRACE|CALL|VERSION) "
 )
 _NCCL_SIGN = re.compile("NCCL (?:INFO|WARN|TRACE|CALL|VERSION) ")
@@ -72,7 +73,7 @@ HEADERS = (
         r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\s+(?P<level>DEBUG|INFO|WARNING|ERROR) [\w./]+\.py:\d+ -- ")),
     ("kernel", re.compile(r"(?:\[ *\+?\d+\.\d+\] |\[(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4})\] )")),
     ("kernel", re.compile(r"(?:(?P<time>[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d) (?P<host>[\w.-]+) )?kernel: (?:\[ *\d+\.\d+\] )?")),
-    ("text", re.compile(r"\[?(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\]? ?(?:- )?\[?(?:rank ?(?P<rank>\d{1,6}))?\]? ?"
+    ("text", re.compile(r"\[?(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\]? ?(?:- )?\[?(?:rank ?(?P<rank>\d{1,6})(?!\d))?\]? ?"
                         r"(?:\[?(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\]? )?")),
 )
 
@@ -82,7 +83,8 @@ CONTENT = (
                          r"|CollectiveFingerPrint|TCPStore|WorkGloo")),
     ("kernel", re.compile(r"NVRM: |oom-kill|\bstate:D\b|mlx5_core ")),
     ("ray", re.compile(r"^ray::|ray\.exceptions\.|Worker exit type:|^The actor (?:is dead|died)")),
-    ("python", re.compile(r'^\s*File "[^"]+", line \d+|^Traceback \(most recent call last\)|^[\w.]*(?:Error|Exception|Interrupt|Exit)(?:: |$)')),
+    ("python", re.compile(r'^\s*File "[^"]+", line \d+|^Traceback \(most recent call last\)'
+                          r'|^[\w.]*(?:Error|Exception|Interrupt|Exit)(?:: |$)')),
 )
 
 

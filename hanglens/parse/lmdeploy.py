@@ -10,13 +10,14 @@ from hanglens.scan import Pattern
 _LMDEPLOY = frozenset({"lmdeploy"})
 
 PATTERNS = (
-    Pattern("lmdeploy.start", r"input backend=(?P<backend>\w+), backend_config=\w+\(.*?\btp=(?P<tp>\d+)", _LMDEPLOY,
+    Pattern("lmdeploy.start", r"input backend=(?P<backend>\w+), backend_config=\w{1,80}\(.{0,2000}?\btp=(?P<tp>\d{1,6})", _LMDEPLOY,
             literals=("input backend=",)),
-    Pattern("lmdeploy.rank", r"(?:\brank\[(?P<rank>\d+)\]|proc\[(?P<proc>\d+)\] call method)", _LMDEPLOY, literals=("rank[", "proc[")),
-    Pattern("lmdeploy.call", r"proc\[(?P<rank>\d+)\] call method: <(?P<method>\w+)>", _LMDEPLOY),
-    Pattern("lmdeploy.singleton", r"pid:(?P<pid>\d+) - Creating instance of singleton class (?P<what>\w+)", _LMDEPLOY),
+    Pattern("lmdeploy.rank", r"(?:\brank\[(?P<rank>\d{1,6})\]|proc\[(?P<proc>\d{1,6})\] call method)", _LMDEPLOY,
+            literals=("rank[", "proc[")),
+    Pattern("lmdeploy.call", r"proc\[(?P<rank>\d{1,6})\] call method: <(?P<method>\w+)>", _LMDEPLOY),
+    Pattern("lmdeploy.singleton", r"pid:(?P<pid>\d{1,10}) - Creating instance of singleton class (?P<what>\w+)", _LMDEPLOY),
     Pattern("lmdeploy.request", r"Receive ADD_MESSAGE Request", _LMDEPLOY),
-    Pattern("lmdeploy.response", r"Response: num_outputs=(?P<outputs>\d+)", _LMDEPLOY),
-    Pattern("lmdeploy.finished", r"session (?P<session>\d+) finished, reason", _LMDEPLOY, literals=(" finished, reason",)),
-    Pattern("lmdeploy.accepted", r"session=(?P<session>\d+), input_tokens=", _LMDEPLOY, literals=(", input_tokens=",)),
+    Pattern("lmdeploy.response", r"Response: num_outputs=(?P<outputs>\d{1,18})", _LMDEPLOY),
+    Pattern("lmdeploy.finished", r"session (?P<session>\d{1,18}) finished, reason", _LMDEPLOY, literals=(" finished, reason",)),
+    Pattern("lmdeploy.accepted", r"session=(?P<session>\d{1,18}), input_tokens=", _LMDEPLOY, literals=(", input_tokens=",)),
 )  # fmt: skip

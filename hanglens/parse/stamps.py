@@ -35,13 +35,14 @@ def read_stamp(text: str) -> Stamp | None:
         return None
     clock = f"{part['hour']}:{part['minute']}:{part['second']}" + (f".{fraction}" if fraction else "")
     date = f"{year:04d}-{month:02d}-{day:02d}" if year else f"{month:02d}-{day:02d}" if part.get("day") else ""
-    iso = (f"{date}T{clock}" if date else clock) + (part.get("zone") or "")
-    seconds = moment.timestamp() + (float(f"0.{fraction}") if fraction else 0.0) - _offset(part.get("zone"))
+    zone = part.get("zone") or ""
+    iso = (f"{date}T{clock}" if date else clock) + (zone if len(zone) < 2 else f"{zone[:3]}:{zone[-2:]}")
+    seconds = moment.timestamp() + (float(f"0.{fraction}") if fraction else 0.0) - _offset(zone)
     return Stamp(iso, seconds, dated=bool(year))
 
 
-def _offset(zone: str | None) -> float:
-    if not zone or zone == "Z":
+def _offset(zone: str) -> float:
+    if len(zone) < 2:  # none, or Z
         return 0.0
     hours, minutes = int(zone[1:3]), int(zone[-2:])
     return (1 if zone[0] == "+" else -1) * (hours * 3600 + minutes * 60)

@@ -18,7 +18,7 @@ _ANOTHER = Text(en="the evidence decides for another cause", zh="证据指向另
 class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
     """The chosen candidate (None where the evidence does not decide), the findings in order, and the verdict.
 
-    `culprits` are the ranks that a firm cause blames; whom a possible one would blame stands in its finding only.
+    `culprits` are the ranks and `pids` the processes that a firm cause blames; whom a possible one would blame stands in its finding only.
     """
 
     verdict: Verdict
@@ -26,6 +26,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
     root_cause: RootCause | None
     findings: tuple[Finding, ...]
     culprits: tuple[int, ...] = ()
+    pids: tuple[int, ...] = ()
 
 
 def conclude(fired: Sequence[Candidate], facts: Mapping[str, Sequence[Fact]]) -> Conclusion:
@@ -41,9 +42,11 @@ def conclude(fired: Sequence[Candidate], facts: Mapping[str, Sequence[Fact]]) ->
     findings = [_placed(candidate, chosen) for candidate in fired]
     order = {candidate.rule.id: (-strength(candidate.finding.confidence), candidate.rule.order, -score(candidate)) for candidate in fired}
     findings.sort(key=lambda f: (root is None or f.rule != root.id, _ROLE_ORDER.index(f.role), order[f.rule], f.rule))
-    culprits = chosen.culprits if chosen and strength(chosen.finding.confidence) > 0 else ()
-    verdict = _verdict(chosen, causes, facts)
-    return Conclusion(verdict=verdict, chosen=chosen, root_cause=root, findings=tuple(findings), culprits=culprits)
+    firm = chosen if chosen and strength(chosen.finding.confidence) > 0 else None
+    return Conclusion(
+        verdict=_verdict(chosen, facts), chosen=chosen, root_cause=root, findings=tuple(findings),
+        culprits=firm.culprits if firm else (), pids=firm.pids if firm else (),
+    )  # fmt: skip
 
 
 def score(candidate: Candidate) -> float:
@@ -74,13 +77,17 @@ def _placed(candidate: Candidate, chosen: Candidate | None) -> Finding:
     return msgspec.structs.replace(finding, role="ruled-out", why_not=_ANOTHER)
 
 
-def _verdict(chosen: Candidate | None, causes: list[Candidate], facts: Mapping[str, Sequence[Fact]]) -> Verdict:
+def _verdict(chosen: Candidate | None, facts: Mapping[str, Sequence[Fact]]) -> Verdict:
     if chosen and strength(chosen.finding.confidence) > 0:
         return chosen.rule.verdict
     if facts.get("collective.timeout"):
         return "hung"
-    if any(facts.get(name) for name in ("rank.missing_from_collective", "rank.stopped", "wedge.symmetric")):
+    if facts.get("rank.stopped") or facts.get("wedge.symmetric"):
         return "hung"
+    if any(fact.values.get("seen") != "glimpse" for fact in facts.get("rank.missing_from_collective", ())):
+        return "hung"
+    if facts.get("job.moves_on"):
+        return "unknown"
     if facts.get("rank.failed") or facts.get("rank.gone"):
         return "failed"
     if chosen and chosen.rule.verdict == "failed" and facts.get("error.first"):

@@ -36,6 +36,7 @@ class Match:
     evidence: tuple[Evidence, ...] = ()
     ranks: frozenset[int] = frozenset()
     culprits: frozenset[int] = frozenset()
+    pids: frozenset[int] = frozenset()
     values: Mapping[str, str] = field(default_factory=dict)
     children: tuple[Match, ...] = ()
     on_lines: bool = False
@@ -62,7 +63,7 @@ def _of_events(condition: schema.PatternCondition, events: list[Event], seen: Ob
     return Match(
         condition.path, bool(events) and _on(condition.on, copies, seen.world_size), len(events), tuple(map(_cite, shown)), ranks,
         frozenset(int(event.fields["culprit"]) for event in events if event.fields.get("culprit", "").isdigit()),
-        dict(events[0].fields) if events else {}, on_lines=bool(events),
+        values=dict(events[0].fields) if events else {}, on_lines=bool(events),
     )  # fmt: skip
 
 
@@ -131,7 +132,8 @@ def _fact(condition: schema.FactCondition, seen: Observed) -> Match:
     held = bool(facts) and (not condition.on or _on(condition.on, len(ranks), world) or (of_all and condition.on == "every rank"))
     values = {name: str(value) for fact in reversed(facts) for name, value in fact.values.items()}
     evidence = tuple(entry for fact in facts[:3] for entry in fact.evidence)
-    return Match(condition.path, held, len(facts), evidence, ranks, ranks, values)
+    pids = frozenset(pid for fact in facts for pid in fact.pids)
+    return Match(condition.path, held, len(facts), evidence, ranks, ranks, pids, values)
 
 
 def _compares(condition: schema.FactCondition, fact: Fact) -> bool:
@@ -176,6 +178,7 @@ def _joined(path: str, parts: tuple[Match, ...], *, held: bool) -> Match:
     return Match(
         path, held, sum(part.number for part in used), tuple(entry for part in used for entry in part.evidence),
         frozenset().union(*(part.ranks for part in used)), frozenset().union(*(part.culprits for part in used)),
+        frozenset().union(*(part.pids for part in used)),
         {name: value for part in reversed(used) for name, value in part.values.items()}, parts, any(part.on_lines for part in used),
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from hanglens.knowledge.schema import Rule
+from hanglens.knowledge.schema import FactCondition, Rule
 from hanglens.rules.conditions import Match, Observed, evaluate
 from hanglens.verdict import CONFIDENCES, Confidence, Evidence, Finding, Fix, Text
 
@@ -23,6 +23,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     rule: Rule
     finding: Finding
     culprits: tuple[int, ...]
+    pids: tuple[int, ...]
     on_lines: bool
     against: int
 
@@ -71,15 +72,23 @@ def _candidate(rule: Rule, seen: Observed) -> Candidate | None:
     match = evaluate(rule.when, seen)
     if not match.held:
         return None
-    against = [part for part in (evaluate(condition, seen) for condition in rule.against) if part.held]
+    against = [part for part in (evaluate(condition, seen) for condition in (*rule.against, *_moving(rule))) if part.held]
     culprits = match.culprits if rule.culprits == "matched" else _named(match)
-    values = {**match.values, "ranks": _ranges(culprits or match.ranks)}
+    values = {**match.values, "ranks": _names(culprits or match.ranks, match.pids)}
     finding = Finding(
         rule=rule.id, category=rule.category, role=rule.role, confidence="possible" if against else _confidence(rule, match),
         title=_filled(rule.title, values), explanation=_filled(rule.explain, values), ranks=tuple(sorted(culprits or match.ranks)),
         evidence=_evidence(match, against), fixes=tuple(_filled_fix(fix, values) for fix in rule.fixes), references=rule.references,
     )  # fmt: skip
-    return Candidate(rule=rule, finding=finding, culprits=tuple(sorted(culprits)), on_lines=match.on_lines, against=len(against))
+    pids = tuple(sorted(match.pids)) if rule.culprits == "matched" else ()
+    return Candidate(
+        rule=rule, finding=finding, culprits=tuple(sorted(culprits)), pids=pids, on_lines=match.on_lines, against=len(against)
+    )  # fmt: skip
+
+
+def _moving(rule: Rule) -> tuple[FactCondition, ...]:
+    """Against whatever should have stopped the job speaks that it moves to the end of the evidence."""
+    return (FactCondition("moving", "job.moves_on"),) if rule.role == "cause" and rule.verdict in ("hung", "failed") else ()
 
 
 def _named(match: Match) -> frozenset[int]:
@@ -133,8 +142,10 @@ def _fill(text: str, values: Mapping[str, str], *, keep: bool = False) -> str:
     return _PLACE.sub(lambda found: values.get(found[1]) or (found[0] if keep else "?"), text)
 
 
-def _ranges(ranks: Iterable[int]) -> str:
-    return ", ".join(map(str, sorted(ranks)))
+def _names(ranks: Iterable[int], pids: Iterable[int]) -> str:
+    """The ranks, or the processes where no rank is known."""
+    numbers = ", ".join(map(str, sorted(ranks)))
+    return numbers or ", ".join(f"of pid {pid}" for pid in sorted(pids))
 
 
 def strength(confidence: Confidence) -> int:

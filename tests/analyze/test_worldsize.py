@@ -1,0 +1,29 @@
+"""How many ranks the job has, of statements that compete."""
+
+from __future__ import annotations
+
+import pytest
+from tests.builders import event, members_of, nccl_init, parsed, process, ras
+
+from hanglens.analyze.worldsize import world_size
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((), (None, "")),
+        ((event("torch.world", world=8, rank_=0),), (8, "world_size in the log")),
+        ((nccl_init(0, 8, 1), nccl_init(0, 2, 1)), (8, "NCCL communicator")),
+        ((nccl_init(0, 16, 1), event("torch.world", world=8, rank_=0)), (8, "world_size in the log")),
+        ((event("lmdeploy.start", tp=2), process(1, WORLD_SIZE="4")), (4, "environment of a process")),
+        ((event("lmdeploy.start", tp=2), ras({}, size=8)), (8, "NCCL RAS")),
+        ((members_of("3", 0, 1, description="tp"), members_of("0", 0, 1, 2, description="")), (3, "flight recorder")),
+        ((process(1, WORLD_SIZE="many"),), (None, "")),
+        ((event("torch.world", world=10**9, rank_=0), event("vllm.parallel", tp=4)), (4, "tensor parallel size")),
+        ((event("torch.world", world=0, rank_=0),), (None, "")),
+    ],
+    ids="nothing printed largest-communicator trust tp-is-less ras default-group not-a-number absurd zero".split(),
+)
+def test_the_most_trusted_statement_wins(values: tuple[object, ...], expected: tuple[int | None, str]) -> None:
+    """What is printed as the world size outweighs sizes of communicators; of equal ones the largest, since sub-groups are smaller."""
+    assert world_size(parsed(*values)) == expected
