@@ -49,9 +49,16 @@ def summary(conclusion: Conclusion, facts: Mapping[str, Sequence[Fact]]) -> Text
         return Text(en=f"{verdict.en}{where.en}. The evidence does not decide why.", zh=f"{verdict.zh}{where.zh}。现有证据不能确定原因。")
     sure = _SURE[root.confidence]
     blamed = ", ".join([f"rank {rank}" for rank in conclusion.culprits] or [f"pid {pid}" for pid in conclusion.pids])
-    en = f"{verdict.en}. {sure.en}{root.title.en}" + (f" ({blamed})." if blamed else ".")
+    title = _lowered(root.title.en) if sure.en else root.title.en
+    en = f"{verdict.en}. {sure.en}{title}" + (f" ({blamed})." if blamed else ".")
     zh = f"{verdict.zh}。{sure.zh}{root.title.zh}" + (f"（{blamed}）。" if blamed else "。")
     return Text(en=en, zh=zh)
+
+
+def _lowered(title: str) -> str:
+    """A title that goes on after a colon: its first word small, unless it is a name or an abbreviation."""
+    word = title.split(" ", 1)[0]
+    return title[:1].lower() + title[1:] if word[1:].islower() or len(word) == 1 else title
 
 
 def _wedged(facts: Mapping[str, Sequence[Fact]]) -> Text:

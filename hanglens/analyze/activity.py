@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
+import regex
+
 from hanglens.analyze.cite import cite_event, cite_frame
 from hanglens.analyze.stacks import same_place
 from hanglens.incident import Incident, Member
 from hanglens.model import Event
 from hanglens.verdict import Fact
 
+_WAITING = regex.compile(r"Waiting: [1-9]")
 TAIL = 25  # a bar or counter this close to the end of its log is where the log ends
 
 
@@ -74,16 +77,16 @@ def _serving(incident: Incident) -> Iterator[Fact]:
 
 
 def _idle(incident: Incident) -> Iterator[Fact]:
-    """Every worker waits for work and every request that was accepted has been answered."""
+    """Every worker waits for work, and the log ends with nothing asked: every request answered, no request in the last statistics."""
     workers = _workers(incident)
-    events = incident.parsed.events
-    accepted = [event for event in events if event.name == "lmdeploy.accepted"]
-    finished = [event for event in events if event.name == "lmdeploy.finished"]
-    quiet = [event for event in events if event.name == "vllm.stats" and event.fields["running"] == "0"]
+    requests = [event for event in incident.parsed.events if event.name in ("lmdeploy.accepted", "lmdeploy.finished")]
+    statistics = [event for event in incident.parsed.events if event.name == "vllm.stats"]
+    open_sessions = {event.fields["session"]: event.name == "lmdeploy.accepted" for event in requests}
+    answered = [event for event in requests[-1:] if not any(open_sessions.values())]
+    quiet = [event for event in statistics[-1:] if event.fields["running"] == "0" and not _WAITING.search(event.text)]
     all_idle = len(workers) >= max(incident.world_size or 2, 1) and all(m.standing and m.standing.kind == "idle" for m in workers)
-    answered = bool(finished) and {e.fields["session"] for e in accepted} <= {e.fields["session"] for e in finished}
-    if all_idle and (answered or quiet):
-        evidence = [cite_event(event) for event in (finished[-1:] or quiet[-1:])]
+    if all_idle and (answered or quiet) and bool(answered) == bool(requests) and bool(quiet) == bool(statistics):
+        evidence = [cite_event(event) for event in (*answered, *quiet)]
         evidence += [cite_frame(m.standing.at, m.standing.stack, m.rank) for m in workers[:2] if m.standing and m.standing.at]
         yield Fact(name="job.idle", values={"how": "every worker waits for work, every request is answered"}, evidence=tuple(evidence))
 

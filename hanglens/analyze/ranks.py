@@ -24,9 +24,9 @@ def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
     pid_of_group = _group_pids(parsed, scope_of)
     parsed = _with_pids(parsed, scope_of, pid_of_group)
     world, known_by = world_size(parsed)
-    chosen = _complete(resolve(list(claims(parsed, world, scope_of, pid_of_group))), parsed, scope_of, world)
-    parsed = _with_ranks(parsed, scope_of, chosen, pid_of_group)
     processes = _processes(parsed, scope_of)
+    chosen = _complete(resolve(list(claims(parsed, world, scope_of, pid_of_group))), parsed, scope_of, processes, world)
+    parsed = _with_ranks(parsed, scope_of, chosen, pid_of_group)
     members, others = _members(parsed, scope_of, chosen, processes, world)
     return Incident(parsed, tuple(members), tuple(others), world, known_by)
 
@@ -79,24 +79,32 @@ def _with_pids(parsed: Parsed, scope_of: dict[str, str], pid_of_group: dict[str,
     )
 
 
-def _complete(chosen: dict[Key, Claim], parsed: Parsed, scope_of: dict[str, str], world: int | None) -> dict[Key, Claim]:
-    """If one working process and one rank are left over, they belong together."""
+def _complete(
+    chosen: dict[Key, Claim], parsed: Parsed, scope_of: dict[str, str], processes: dict[Key, Process], world: int | None
+) -> dict[Key, Claim]:
+    """If one working process and one rank are left over, they belong together; the process must have begun as the known ranks did."""
     free_ranks = set(range(world or 0)) - {claim.rank for claim in chosen.values()}
     by_key: dict[Key, list[Stack]] = defaultdict(list)
     for stack in parsed.stacks:
         if stack.pid is not None:
             by_key[scope_of[stack.ref.file], stack.pid].append(stack)
-    free = [key for key, threads in by_key.items() if key not in chosen and _works(threads)]
-    if len(free_ranks) == 1 and len(free) == 1 and chosen:
+    begins = {key: _begin(threads) for key, threads in by_key.items()}
+    known = {begins[key] for key in chosen if begins.get(key)}
+    free = [key for key, threads in by_key.items() if key not in chosen and _works(processes.get(key), threads)]
+    if len(free_ranks) == 1 and len(free) == 1 and chosen and (not known or begins[free[0]] in known):
         return {**chosen, free[0]: Claim(free[0], free_ranks.pop(), "the one process and the one rank left over", 0)}
     return chosen
 
 
-def _works(threads: list[Stack]) -> bool:
-    if any(load_frames().helper_commands.search(stack.command) for stack in threads):
-        return False
+def _begin(threads: list[Stack]) -> tuple[str, str] | None:
+    """The outermost frame of the working thread: launchers and front ends begin elsewhere than ranks."""
     standing = working_thread(threads)
-    return standing is not None and standing.kind not in ("rpc-wait", "idle", "waiting")
+    return (standing.stack.frames[-1].function, standing.stack.frames[-1].file) if standing else None
+
+
+def _works(process: Process | None, threads: list[Stack]) -> bool:
+    standing = working_thread(threads)
+    return standing is not None and not _helps(process, threads) and standing.kind not in ("rpc-wait", "idle", "waiting")
 
 
 def _with_ranks(parsed: Parsed, scope_of: dict[str, str], chosen: dict[Key, Claim], pid_of_group: dict[str, int]) -> Parsed:

@@ -95,8 +95,8 @@ def _empty(place: Place, head: bytes) -> Gap | None:
 def _is_binary(head: bytes) -> bool:
     """More than a tenth of the bytes are control codes that no log prints.
 
-    A log may hold some NULs, and begin with many: `logrotate` with copytruncate leaves a hole where the old part was.
+    A log may hold some NULs, and begin or end with many: `logrotate` with copytruncate leaves a hole, and so does a crash.
     """
-    head = head.lstrip(b"\0")
+    head = head.strip(b"\0")
     odd = sum(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in head)
     return odd > len(head) // 10

@@ -35,6 +35,7 @@ def test_who_waits_in_a_collective(members: tuple[Member, ...], ranks: tuple[int
 REQUEST, ANSWER = event("lmdeploy.accepted", session=1), event("lmdeploy.finished", session=1)
 OPEN = event("lmdeploy.accepted", session=2)
 QUIET = event("vllm.stats", running=0, throughput=0.0)
+QUEUED = event("vllm.stats", "Running: 0 reqs, Waiting: 3 reqs", running=0, throughput=0.0)
 BUSY = event("vllm.stats", running=3, throughput=0.0)
 
 
@@ -50,8 +51,11 @@ BUSY = event("vllm.stats", running=3, throughput=0.0)
         ((REQUEST, ANSWER), (IDLE, BARRIER), False),
         ((REQUEST, ANSWER), (IDLE, READS), False),
         ((QUIET, OPEN), (IDLE, IDLE), False),
+        ((REQUEST, ANSWER, REQUEST), (IDLE, IDLE), False),
+        ((QUEUED,), (IDLE, IDLE), False),
+        ((BUSY, QUIET), (IDLE, IDLE), True),
     ],
-    ids="answered quiet open-request nothing-said busy busy-later one-waits one-works quiet-but-open".split(),
+    ids="answered quiet open-request nothing-said busy busy-later one-waits one-works quiet-but-open asked-again queued busy-before".split(),
 )
 def test_idle_needs_answered_requests(events: tuple[Event, ...], frames: tuple[str, str], idle: bool) -> None:
     """An idle worker looks like a hung one in a single dump: idle is only said where the log shows that nothing is asked."""

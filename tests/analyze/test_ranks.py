@@ -94,6 +94,13 @@ def test_callers_and_idle_processes_are_not_the_one_left_over(frames: str) -> No
     assert [m.pid for m in about.others] == [9]
 
 
+def test_a_launcher_is_not_the_one_left_over() -> None:
+    """A process whose stack begins elsewhere than those of the known ranks is none of them."""
+    about = joined(nccl_init(0, 2, 10), stack(f"{BARRIER}\n<module> (train.py:9)", pid=10), stack(f"{READS}\nmain (launcher.py:1)", pid=9))
+    assert [m.pid for m in about.others] == [9]
+    assert "rank.missing_from_collective" not in facts(about)
+
+
 def test_two_left_over_are_not_guessed() -> None:
     """Two processes and two ranks without a name stay apart."""
     about = joined(nccl_init(0, 3, 10), *(stack(BARRIER, pid=pid) for pid in (10, 11, 12)))
