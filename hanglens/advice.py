@@ -69,7 +69,10 @@ def _wedged(facts: Mapping[str, Sequence[Fact]]) -> Text:
     stuck = next((fact for fact in facts.get("stage.stuck_between", ()) if fact.values["collective"]), None)
     where = str(stuck.values["call"]) if stuck else str(wedge.values["op"])
     number = wedge.values["of"]
-    return Text(en=f": all {number} ranks wait alike in {where}, and no rank is to blame", zh=f"：全部 {number} 个 rank 同样等在 {where}，没有哪个 rank 有过错")
+    return Text(
+        en=f": all {number} ranks wait alike in {where}, and no rank is to blame",
+        zh=f"：全部 {number} 个 rank 同样等在 {where}，没有哪个 rank 有过错",
+    )
 
 
 def next_evidence(
@@ -97,4 +100,4 @@ def _general(facts: Mapping[str, Sequence[Fact]], incident: Incident) -> list[Ne
     if facts.get("collective.timeout") and not incident.parsed.recorder_dumps:
         return [_RECORDER, *steps]
     has_nccl = any(event.source == "nccl" for event in incident.parsed.events)
-    return [*steps, *([] if has_nccl else [_NCCL])]
+    return [*steps, *([] if has_nccl else [_NCCL])] or [_RECORDER]

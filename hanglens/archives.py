@@ -37,7 +37,7 @@ class _Header(tarfile.TarInfo):
         return header
 
 
-def tar_members(stream: BinaryIO, in_place: bool, most: int) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+def tar_members(stream: BinaryIO, most: int, *, in_place: bool) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     """The members in the order of the archive; when not read `in_place`, each is readable until the next is taken.
 
     What follows a member of more than `most` bytes is given up then, since only reading leads past it.

@@ -111,7 +111,7 @@ class _Reader:
     def __init__(self, limits: Limits, stdin: BinaryIO | None) -> None:
         self._budget, self._stdin = Budget(limits), stdin
 
-    def given(self, path: str, name: str, alone: bool) -> Iterator[Item | Gap]:
+    def given(self, path: str, name: str, *, alone: bool) -> Iterator[Item | Gap]:
         """What one path of the command line holds; a shared limit that is passed ends it."""
         inside = "" if alone else f"{name}/"
         try:
@@ -204,13 +204,13 @@ class _Reader:
 
     def _tar(self, blob: _Blob, inside: str, depth: int) -> Iterator[Item | Gap]:
         stream = blob.open() if blob.in_place else cast(BinaryIO, blob.content())
-        for found in until_damage(blob.path, tar_members(stream, blob.in_place, self._budget.limits.member_bytes)):
+        for found in until_damage(blob.path, tar_members(stream, self._budget.limits.member_bytes, in_place=blob.in_place)):
             if isinstance(found, Gap):
                 yield getattr(stream, "fault", None) or found
             else:
-                yield from self._tar_member(*found, blob.in_place, inside, depth)
+                yield from self._tar_member(*found, inside, depth, in_place=blob.in_place)
 
-    def _tar_member(self, tar: TarFile, info: TarInfo, in_place: bool, inside: str, depth: int) -> Iterator[Item | Gap]:
+    def _tar_member(self, tar: TarFile, info: TarInfo, inside: str, depth: int, *, in_place: bool) -> Iterator[Item | Gap]:
         if info.isdir():
             return
         path, refusal = self._admit(inside, info.name, info.size, tar_refusal(info))

@@ -110,7 +110,7 @@ class Stream(io.BufferedReader):
 
     def read(self, size: int | None = -1, /) -> bytes:
         whole = size is None or size < 0
-        return self._told(super().read(size), whole)
+        return self._told(super().read(size), whole=whole)
 
     def read1(self, size: int = -1, /) -> bytes:
         return self._told(super().read1(size))
@@ -118,7 +118,7 @@ class Stream(io.BufferedReader):
     def readline(self, size: int | None = -1, /) -> bytes:
         return self._told(super().readline(size))
 
-    def _told(self, data: bytes, whole: bool = False) -> bytes:
+    def _told(self, data: bytes, *, whole: bool = False) -> bytes:
         if self._content.fault and (whole or not data):
             raise BundleError(self._content.fault)
         return data

@@ -222,7 +222,8 @@ def text(en: str = "what", zh: str = "什么") -> dict[str, str]:
 def rule(when: object, rule_id: str = "nccl-bug/made-up", **fields: object) -> Rule:
     """A whole rule with this condition; any field may be given otherwise."""
     data: dict[str, object] = {
-        "title": text("A made-up cause"), "when": when, "explain": text(), "tests": {"match": ["it broke here"], "near_miss": ["it went well"]},
+        "title": text("A made-up cause"), "when": when, "explain": text(),
+        "tests": {"match": ["it broke here"], "near_miss": ["it went well"]},
         "fixes": [{"title": text(), "risk": text(), "verify": text()}], "next": [{"what": text(), "command": "look"}], **fields,
     }  # fmt: skip
     return make_rule(rule_id, f"{rule_id}.yaml", data)  # type: ignore[arg-type]

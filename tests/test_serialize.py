@@ -4,11 +4,11 @@ import json
 
 import msgspec
 import pytest
-from tests.samples import HEALTHY, HOSTILE, HUNG, UNKNOWN, hostile, text
 
 from hanglens.errors import InputError
 from hanglens.serialize import from_json, json_schema, to_json
 from hanglens.verdict import Diagnosis
+from tests.samples import HEALTHY, HOSTILE, HUNG, UNKNOWN, hostile, text
 
 
 @pytest.mark.parametrize("d", [HUNG, UNKNOWN, HEALTHY, *map(hostile, HOSTILE)], ids=lambda d: d.verdict)

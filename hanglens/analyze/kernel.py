@@ -42,5 +42,6 @@ def _before(event: Event, began: float | None) -> bool:
 
 
 def _began(incident: Incident) -> float | None:
-    stamps = [i.first_time.seconds for i in incident.parsed.inputs if i.first_time and i.first_time.dated and not i.kind.startswith("kernel")]
-    return min(stamps, default=None)
+    """When the first line of the job's own logs was printed."""
+    logs = [about for about in incident.parsed.inputs if not about.kind.startswith("kernel")]
+    return min((about.first_time.seconds for about in logs if about.first_time and about.first_time.dated), default=None)

@@ -189,7 +189,8 @@ def _fact(incident: Incident, rank: int, case: Case) -> Fact:
         pids=(member.pid,) if member and member.pid is not None else (),
         values={
             "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "wait": _wait(member), "first": case.first,
-            "how": ",".join(kinds), "kinds": len(kinds), "seen": _seen(incident, member, case), "pid": str(member.pid) if member and member.pid else "PID",
+            "how": ",".join(kinds), "kinds": len(kinds), "seen": _seen(incident, member, case),
+            "pid": str(member.pid) if member and member.pid else "PID",
             "of": incident.world_size or len(_everyone(incident)) or len(incident.members),
             "waiting": len([m for m in waiting_members(incident) if _who(m) != rank]) or (incident.world_size or 1) - 1,
             "engine": track.engine if track else "",
@@ -211,7 +212,8 @@ def _seen(incident: Incident, member: Member | None, case: Case) -> str:
         return "lasting" if still or {"watchdog", "ras"} & set(case.kinds) else "clear"
     if kinds == {"stage"} or (kinds == {"nccl-init"} and not _has_nccl_log(incident, member)):
         return "glimpse"
-    return "clear" if still or kinds != {"stack"} or _sleeps(member) else "glimpse"
+    sure = any(m.standing and m.standing.kind != "gpu-wait" for m in waiting_members(incident))
+    return "clear" if still or kinds != {"stack"} or (sure and _sleeps(member)) else "glimpse"
 
 
 def _has_nccl_log(incident: Incident, member: Member | None) -> bool:
@@ -284,7 +286,9 @@ def _maybe(incident: Incident) -> Iterator[Fact]:
     ):
         if absent and len(absent) <= world / 2:
             evidence = tuple(e for fact in stage_facts(incident) if how == "stage" and fact.name == "stage.short" for e in fact.evidence)
-            yield Fact(name="rank.maybe_missing", ranks=tuple(sorted(absent)), values={"how": how, "op": op, "of": world}, evidence=evidence)
+            yield Fact(
+                name="rank.maybe_missing", ranks=tuple(sorted(absent)), values={"how": how, "op": op, "of": world}, evidence=evidence
+            )
 
 
 def _short_ranks(incident: Incident) -> set[int]:

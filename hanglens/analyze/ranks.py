@@ -125,7 +125,7 @@ def _with_ranks(parsed: Parsed, scope_of: dict[str, str], chosen: dict[Key, Clai
     def of_event(event: Event) -> Event:
         speaker = event.speaker
         claim = chosen.get((scope_of[event.ref.file], speaker.pid)) if speaker.pid is not None else None
-        rank = claim.rank if claim else speaker.rank if speaker.rank is not None else tag_rank(speaker.tag)
+        rank = speaker.rank if speaker.rank is not None else claim.rank if claim else tag_rank(speaker.tag)
         rank = rank if rank is not None else file_rank.get(event.ref.file)
         return event if rank == speaker.rank else replace(event, speaker=replace(speaker, rank=rank))
 

@@ -95,8 +95,7 @@ def _mismatch(group: Group, seq: int, name: str, calls: list[Collective], differ
     return Fact(
         name=f"collective.{name}_mismatch",
         ranks=tuple(sorted(call.rank for call in (odd if clear else calls))),
-        values={"group": group.name, "seq": seq, "op": calls[0].op, "a": usual, "b": other, "majority": clear,
-                "how": "flight-recorder"},
+        values={"group": group.name, "seq": seq, "op": calls[0].op, "a": usual, "b": other, "majority": clear, "how": "flight-recorder"},
         evidence=unique(cite_collective(call) for call in [*calls[:2], *odd][:6]),
     )
 

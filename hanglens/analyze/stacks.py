@@ -10,6 +10,7 @@ from hanglens.knowledge.tables import FrameTable, load_frames
 from hanglens.model import Frame, Stack
 
 LANDMARKS = 3
+LONGEST_NAME = 200
 
 # A process's work may run outside of its main thread (Ray actors, overlap threads): what says most about it comes first.
 _TELLING = (
@@ -18,8 +19,8 @@ _TELLING = (
 
 
 def describe(frame: Frame) -> str:
-    """The frame as the tables see it."""
-    return f"{frame.function} ({frame.file})"
+    """The frame as the tables see it; C++ names of templates can run to kilobytes, and their beginning says enough."""
+    return f"{frame.function[:LONGEST_NAME]} ({frame.file[-LONGEST_NAME:]})"
 
 
 def stand(stack: Stack, table: FrameTable | None = None) -> Standing | None:

@@ -74,7 +74,8 @@ def watchdog_facts(incident: Incident) -> Iterator[Fact]:
     values: dict[str, str | int | float | bool] = {
         "op": first.op, "seq": first.seq if first.seq is not None else -1, "group": first.group, "limit_ms": first.limit_ms,
         "numel": first.numel if first.numel is not None else -1, "first": never, "printed": len(found), "of": incident.world_size or 0,
-        "enqueued": first.enqueued if first.enqueued is not None else -1, "completed": first.completed if first.completed is not None else -1,
+        "enqueued": first.enqueued if first.enqueued is not None else -1,
+        "completed": first.completed if first.completed is not None else -1,
     }  # fmt: skip
     ranks = tuple(t.rank for t in found)
     yield Fact(name="collective.timeout", ranks=ranks, values=values, evidence=cited, of_all=len(found) == incident.world_size)
@@ -105,7 +106,13 @@ def _differences(found: list[Timeout]) -> Iterator[Fact]:
 def _mismatch(group: str, same: list[Timeout], ranks: tuple[int, ...]) -> Iterator[Fact]:
     cited = tuple(cite_event(t.event) for t in same[:6])
     operations, sizes = sorted({t.op for t in same}), sorted({t.numel for t in same if t.numel is not None})
-    values: dict[str, str | int | float | bool] = {"group": group, "seq": same[0].seq or 0, "op": same[0].op, "majority": False, "how": "watchdog"}
+    values: dict[str, str | int | float | bool] = {
+        "group": group,
+        "seq": same[0].seq or 0,
+        "op": same[0].op,
+        "majority": False,
+        "how": "watchdog",
+    }
     if len(operations) > 1:
         yield Fact(name="collective.op_mismatch", ranks=ranks, evidence=cited, values={**values, "a": operations[0], "b": operations[1]})
     elif len(sizes) > 1 and operations[0] in ("ALLREDUCE", "BROADCAST", "REDUCE", "_ALLGATHER_BASE", "_REDUCE_SCATTER_BASE", "BARRIER"):

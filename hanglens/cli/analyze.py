@@ -23,8 +23,13 @@ DEFAULT_REPORT = "hanglens-report.html"
 @click.option("--no-report", is_flag=True, help=f"Do not write {DEFAULT_REPORT}.")
 @click.option("--rules", "rule_folders", multiple=True, type=click.Path(path_type=Path), help="A folder of more rules; may be repeated.")
 @click.option("--exit-code", is_flag=True, help="End with 10 cause found, 11 hung or failed, 12 unknown, 0 healthy or slow.")
-@click.option("--limit", "limits", multiple=True, metavar="NAME=NUMBER",
-              help="Raise a limit on what is unpacked: members, member_bytes, total_bytes, ratio, nesting.")
+@click.option(
+    "--limit",
+    "limits",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="Raise a limit on what is unpacked: members, member_bytes, total_bytes, ratio, nesting.",
+)
 @click.pass_context
 def command(
     ctx: click.Context, paths: tuple[str, ...], output: str | None, format_name: str | None, lang: str | None, no_report: bool,

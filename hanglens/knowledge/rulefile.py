@@ -101,13 +101,8 @@ def _condition(data: Plain, field: str, path: str, rule_id: str) -> Condition:
     if "count" in item:
         _only(item, {"count", "at_least", "at_most"}, field)
         child = _condition(item["count"], f"{field}.count", _join(path, "count"), rule_id)
-        least, most = item.get("at_least", 1), item.get("at_most")
-        return Count(
-            path,
-            child,
-            at_least=int(_number(least, f"{field}.at_least")),
-            at_most=None if most is None else int(_number(most, f"{field}.at_most")),
-        )
+        least, most = (int(_number(item[n], f"{field}.{n}")) if n in item else None for n in ("at_least", "at_most"))
+        return Count(path, child, 1 if least is None else least, most)
     if "sequence" in item:
         return _sequence(item, field, path, rule_id)
     if "fact" in item:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hanglens.scan import Pattern
 
 PATTERNS = (
-    Pattern("vllm.start", r"Initializing a(?: V1)? LLM engine \(v(?P<version>[\w.+]+)\)"),
+    Pattern("vllm.start", r"Initializing an? (?:V\d )?LLM engine \(v(?P<version>[\w.+]+)\)"),
     Pattern("vllm.parallel", r"\btensor_parallel_size=(?P<tp>\d{1,6})"),
     Pattern("vllm.rank_map", r"rank (?P<rank>\d{1,6}) in world size (?P<world>\d{1,6}) is assigned as"),
     Pattern("vllm.stats", r"generation throughput: (?P<throughput>[\d.]+) tokens/s, Running: (?P<running>\d{1,18}) reqs"),

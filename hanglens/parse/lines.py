@@ -54,37 +54,54 @@ NCCL = re.compile(
 _NCCL_SIGN = re.compile("NCCL (?:INFO|WARN|TRACE|CALL|VERSION) ")
 
 HEADERS = (
-    ("lmdeploy", re.compile(
-        r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) - lmdeploy[\w.]* - (?P<level>[A-Z]+) - "
-        r"(?:\[pid=(?P<pid>\d{1,10}) ppid=\d+\] - )?(?:[\w.]+\.py:\d+ - )?")),
-    ("turbomind", re.compile(
-        r"\[?TM\]\[(?P<level>[A-Z]+)\](?:\[(?P<time>\d{4}[^\]]+)\])?(?:\[[\w.]+\.(?:cc|cu|h):\d+\])?(?:\[(?P<rank>\d{1,6})\])? ?")),
-    ("torch", re.compile(
-        r"\[(?P<level>[IWEF])(?P<time>\d{3,4} \d\d:\d\d:\d\d(?:\.\d+)?)? ?[\w.]+\.(?:cpp|hpp|cc|h):\d+\] ")),
-    ("launcher", re.compile(
-        r"(?P<level>[IWEF])(?P<time>\d{4} \d\d:\d\d:\d\d\.\d+) (?P<pid>\d{1,10}) \S*torch/distributed/\S+:\d+\] ")),
-    ("launcher", re.compile(
-        r"\[(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\] torch\.distributed\.\S+: \[(?P<level>[A-Z]+)\] ")),
-    ("vllm", re.compile(
-        r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) (?P<time>\d\d-\d\d \d\d:\d\d:\d\d) \[?[\w/.]+:\d+\] ")),
-    ("sglang", re.compile(
-        r"\[(?P<time>(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d)(?P<tag>(?: (?:DP|PP|TP|EP|ATTN\w*)\d+)*)\] ")),
-    ("ray", re.compile(
-        r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\s+(?P<level>DEBUG|INFO|WARNING|ERROR) [\w./]+\.py:\d+ -- ")),
+    (
+        "lmdeploy",
+        re.compile(
+            r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) - lmdeploy[\w.]* - (?P<level>[A-Z]+) - "
+            r"(?:\[pid=(?P<pid>\d{1,10}) ppid=\d+\] - )?(?:[\w.]+\.py:\d+ - )?"
+        ),
+    ),
+    (
+        "turbomind",
+        re.compile(
+            r"\[?TM\]\[(?P<level>[A-Z]+)\](?:\[(?P<time>\d{4}[^\]]+)\])?(?:\[[\w.]+\.(?:cc|cu|h):\d+\])?(?:\[(?P<rank>\d{1,6})\])? ?"
+        ),
+    ),
+    ("torch", re.compile(r"\[(?P<level>[IWEF])(?P<time>\d{3,4} \d\d:\d\d:\d\d(?:\.\d+)?)? ?[\w.]+\.(?:cpp|hpp|cc|h):\d+\] ")),
+    ("launcher", re.compile(r"(?P<level>[IWEF])(?P<time>\d{4} \d\d:\d\d:\d\d\.\d+) (?P<pid>\d{1,10}) \S*torch/distributed/\S+:\d+\] ")),
+    ("launcher", re.compile(r"\[(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\] torch\.distributed\.\S+: \[(?P<level>[A-Z]+)\] ")),
+    ("vllm", re.compile(r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) (?P<time>\d\d-\d\d \d\d:\d\d:\d\d) \[?[\w/.]+:\d+\] ")),
+    ("sglang", re.compile(r"\[(?P<time>(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d)(?P<tag>(?: (?:DP|PP|TP|EP|ATTN\w*)\d+)*)\] ")),
+    ("ray", re.compile(r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\s+(?P<level>DEBUG|INFO|WARNING|ERROR) [\w./]+\.py:\d+ -- ")),
     ("kernel", re.compile(r"(?:\[ *\+?\d+\.\d+\] |\[(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4})\] )")),
     ("kernel", re.compile(r"(?:(?P<time>[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d) (?P<host>[\w.-]+) )?kernel: (?:\[ *\d+\.\d+\] )?")),
-    ("text", re.compile(r"\[?(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\]? ?(?:- )?\[?(?:rank ?(?P<rank>\d{1,6})(?!\d))?\]? ?"
-                        r"(?:\[?(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\]? )?")),
+    (
+        "text",
+        re.compile(
+            r"\[?(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\]? ?(?:- )?\[?(?:rank ?(?P<rank>\d{1,6})(?!\d))?\]? ?"
+            r"(?:\[?(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\]? )?"
+        ),
+    ),
 )
 
 CONTENT = (
     ("nccl", re.compile(r"^\**NCCL version \d")),
-    ("torch", re.compile(r"WorkNCCL\(|\[c10d\]|ProcessGroup|gloo/|gloo::|[Gg]loo |monitoredBarrier|torch\.distributed\.|store-based barrier"
-                         r"|CollectiveFingerPrint|TCPStore|WorkGloo")),
+    (
+        "torch",
+        re.compile(
+            r"WorkNCCL\(|\[c10d\]|ProcessGroup|gloo/|gloo::|[Gg]loo |monitoredBarrier|torch\.distributed\.|store-based barrier"
+            r"|CollectiveFingerPrint|TCPStore|WorkGloo"
+        ),
+    ),
     ("kernel", re.compile(r"NVRM: |oom-kill|\bstate:D\b|mlx5_core ")),
     ("ray", re.compile(r"^ray::|ray\.exceptions\.|Worker exit type:|^The actor (?:is dead|died)")),
-    ("python", re.compile(r'^\s*File "[^"]+", line \d+|^Traceback \(most recent call last\)'
-                          r'|^[\w.]*(?:Error|Exception|Interrupt|Exit)(?:: |$)')),
+    (
+        "python",
+        re.compile(
+            r'^\s*File "[^"]+", line \d+|^Traceback \(most recent call last\)'
+            r"|^[\w.]*(?:Error|Exception|Interrupt|Exit)(?:: |$)"
+        ),
+    ),
 )
 
 

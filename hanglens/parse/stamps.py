@@ -29,8 +29,9 @@ def read_stamp(text: str) -> Stamp | None:
     year, day = int(part.get("year") or 0), int(part.get("day") or 1)
     fraction = part["fraction"] or ""
     try:
-        moment = datetime(year or _ASSUMED_YEAR, month, day, int(part["hour"]), int(part["minute"]), int(part["second"]),
-                          tzinfo=timezone.utc)
+        moment = datetime(
+            year or _ASSUMED_YEAR, month, day, int(part["hour"]), int(part["minute"]), int(part["second"]), tzinfo=timezone.utc
+        )
     except ValueError:  # no such day, hour or month
         return None
     clock = f"{part['hour']}:{part['minute']}:{part['second']}" + (f".{fraction}" if fraction else "")

@@ -11,7 +11,6 @@ from hanglens.verdict import Fact, Finding, RootCause, Text, Verdict
 
 _BASE = {"confirmed": 0.9, "likely": 0.7, "possible": 0.4}
 _ROLE_ORDER = ("cause", "contributing", "cascade", "observation", "ruled-out")
-_OTHER_FITS = Text(en="fits as well, but less of the evidence speaks for it", zh="也可能成立，但支持它的证据较少")
 _ANOTHER = Text(en="the evidence decides for another cause", zh="证据指向另一个原因")
 
 

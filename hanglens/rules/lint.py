@@ -41,7 +41,6 @@ def lint(pack: RulePack) -> list[Complaint]:
     ]
 
 
-
 def _tests(rule: Rule) -> Iterator[tuple[str, str]]:
     if not rule.matches:
         yield "no snippet that must match", "add one to tests.match, in the program's own format"
@@ -80,7 +79,10 @@ def _patterns(rule: Rule) -> Iterator[tuple[str, str]]:
             if re.search(r"(?:\([^()]*[+*][^()]*\))[+*]", expression):
                 yield f"the pattern at {condition.path or 'when'} repeats a repetition", "write it without nested + and *; it may run away"
         if isinstance(condition, PatternCondition) and min(map(len, condition.pattern.required())) < SHORTEST_LITERAL:
-            yield f"the literal at {condition.path or 'when'} is short", f"name one of {SHORTEST_LITERAL} characters or more with `literal:`"
+            yield (
+                f"the literal at {condition.path or 'when'} is short",
+                f"name one of {SHORTEST_LITERAL} characters or more: `literal:`",
+            )
 
 
 def _too_wide(path: str, expression: str) -> Iterator[tuple[str, str]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.builders import ALL_REDUCE, BARRIER, IDLE, READS, RPC, SYNC, event, facts, incident, log, member, parsed, timeout
 
 from hanglens.analyze.activity import TAIL, activity_facts
 from hanglens.incident import Member
 from hanglens.model import Event
 from hanglens.verdict import Fact
+from tests.builders import ALL_REDUCE, BARRIER, IDLE, READS, RPC, SYNC, event, facts, incident, log, member, parsed, timeout
 
 
 def told(*members: Member, world: int | None = None, events: tuple[Event, ...] = (), lines: int = 10) -> dict[str, list[Fact]]:
@@ -55,7 +55,7 @@ BUSY = event("vllm.stats", running=3, throughput=0.0)
         ((QUEUED,), (IDLE, IDLE), False),
         ((BUSY, QUIET), (IDLE, IDLE), True),
     ],
-    ids="answered quiet open-request nothing-said busy busy-later one-waits one-works quiet-but-open asked-again queued busy-before".split(),
+    ids="answered quiet open nothing-said busy busy-later one-waits one-works quiet-but-open asked-again queued busy-before".split(),
 )
 def test_idle_needs_answered_requests(events: tuple[Event, ...], frames: tuple[str, str], idle: bool) -> None:
     """An idle worker looks like a hung one in a single dump: idle is only said where the log shows that nothing is asked."""
@@ -68,7 +68,8 @@ def test_not_all_workers_seen_is_not_idle() -> None:
 
 
 @pytest.mark.parametrize(
-    ("frames", "caller", "expected"), [((IDLE, IDLE), RPC, True), ((IDLE, ALL_REDUCE), RPC, False), ((IDLE, IDLE), READS, False), ((IDLE,), RPC, False)]
+    ("frames", "caller", "expected"),
+    [((IDLE, IDLE), RPC, True), ((IDLE, ALL_REDUCE), RPC, False), ((IDLE, IDLE), READS, False), ((IDLE,), RPC, False)],
 )
 def test_a_caller_whose_workers_all_idle(frames: tuple[str, ...], caller: str, expected: bool) -> None:
     """The engine waits for an answer while every worker waits for work: a message was lost."""
@@ -80,7 +81,10 @@ def test_still_and_moving() -> None:
     """Two samples of a rank tell whether it moves; one sample tells neither."""
     moved = member(1, f"{READS}\nfit (train.py:1)", f"{READS}\nfit (train.py:2)")
     found = told(member(0, BARRIER, BARRIER), moved, member(2, BARRIER))
-    assert {name: [fact.ranks for fact in found[name]] for name in ("stack.still", "stack.moving")} == {"stack.still": [(0,)], "stack.moving": [(1,)]}
+    assert {name: [fact.ranks for fact in found[name]] for name in ("stack.still", "stack.moving")} == {
+        "stack.still": [(0,)],
+        "stack.moving": [(1,)],
+    }
 
 
 def bar(*percents: int, start: int = 1) -> tuple[Event, ...]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.builders import BARRIER, event, joined, log, nccl_init, process, ras, stack
 
 from hanglens.analyze.identity import Claim, resolve, tag_rank
 from hanglens.incident import Incident
+from tests.builders import BARRIER, event, joined, log, nccl_init, process, ras, stack
 
 
 def ranks(*values: object, several_hosts: bool = False) -> dict[int | None, int]:
@@ -95,7 +95,8 @@ def _at(value: object, file: str) -> object:
 
 
 @pytest.mark.parametrize(
-    ("tag", "rank"), [("Worker_TP1", 1), ("DP0 TP3 EP3", 3), ("PP1 TP0", None), ("EngineCore", None), ("sglang::scheduler_TP2", 2), ("HTTP1", None)]
+    ("tag", "rank"),
+    [("Worker_TP1", 1), ("DP0 TP3 EP3", 3), ("PP1 TP0", None), ("EngineCore", None), ("sglang::scheduler_TP2", 2), ("HTTP1", None)],
 )
 def test_ranks_in_role_texts(tag: str, rank: int | None) -> None:
     """A tensor-parallel number is the rank, unless pipeline stages make it ambiguous."""

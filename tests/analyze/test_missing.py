@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
+from hanglens.analyze.missing import missing_facts
+from hanglens.incident import Incident, Member
+from hanglens.verdict import Fact
 from tests.builders import (
     ALL_REDUCE,
     BARRIER,
@@ -27,10 +31,6 @@ from tests.builders import (
     timeout,
 )
 
-from hanglens.analyze.missing import missing_facts
-from hanglens.incident import Incident
-from hanglens.verdict import Fact
-
 BEHIND = ras({0: 6, 1: 5}, size=2)
 
 
@@ -43,7 +43,12 @@ def test_all_but_one_in_a_collective() -> None:
     """The one rank outside of it is missing; the fact says where it stands and cites it before those who wait."""
     found = accused(incident(member(0, BARRIER), member(1, BARRIER), member(2, READS), member(3, BARRIER)))
     assert list(found) == [2]
-    assert (found[2].values["where"], found[2].values["op"], found[2].values["waiting"], found[2].values["kinds"]) == (READS, "barrier", 3, 1)
+    assert (found[2].values["where"], found[2].values["op"], found[2].values["waiting"], found[2].values["kinds"]) == (
+        READS,
+        "barrier",
+        3,
+        1,
+    )
     assert [entry.rank for entry in found[2].evidence] == [2, 0, 1]
 
 
@@ -67,19 +72,23 @@ def test_nobody_is_accused_by_stacks(members: tuple[object, ...]) -> None:
     assert accused(incident(*members)) == {}  # type: ignore[arg-type]
 
 
+ASLEEP = process(state="S", syscall="257 0x1")
+
+
 @pytest.mark.parametrize(
-    ("late", "seen"),
+    ("other", "late", "seen"),
     [
-        (member(1, READS), "glimpse"),
-        (member(1, READS, process=process(state="R", syscall="running")), "glimpse"),
-        (member(1, READS, process=process(state="S", syscall="257 0x1")), "clear"),
-        (member(1, READS, READS), "clear"),
+        (BARRIER, member(1, READS), "glimpse"),
+        (BARRIER, member(1, READS, process=process(state="R", syscall="running")), "glimpse"),
+        (BARRIER, member(1, READS, process=ASLEEP), "clear"),
+        (SYNC, member(1, READS, process=ASLEEP), "glimpse"),
+        (SYNC, member(1, READS, READS), "clear"),
     ],
-    ids="one-stack running sleeping two-samples".split(),
+    ids="one-stack running sleeping sleeping-beside-gpu-wait two-samples".split(),
 )
-def test_one_stack_of_a_rank_that_runs_is_a_glimpse(late: object, seen: str) -> None:
-    """One rank waits for its GPU and one runs Python: only sleep or a second sample makes that more than a moment of a healthy loop."""
-    assert accused(incident(member(0, SYNC), late))[1].values["seen"] == seen  # type: ignore[arg-type]
+def test_one_stack_of_a_rank_is_a_glimpse(other: str, late: Member, seen: str) -> None:
+    """A moment of a healthy loop looks the same, unless the rank sleeps while others stand in a collective, or stood there twice."""
+    assert accused(incident(member(0, other), late))[1].values["seen"] == seen
 
 
 def test_two_samples_that_moved_say_that_nobody_is_missing() -> None:
@@ -121,7 +130,7 @@ def test_what_the_absent_rank_is_in(frames: str, state: str, syscall: str, wait:
         ((BEHIND, BEHIND), (member(0, SYNC), member(1, READS)), {1: "lasting"}),
         ((ras({0: 6, 1: 5}, missing=(1,), size=2),) * 2, (member(0, SYNC), member(1, collected=True)), {}),
     ],
-    ids="one-report far-in-one-report frozen moved frozen-not-collected waits-too waits-too-frozen with-stack frozen-with-stack gone".split(),
+    ids="one-report far-in-one frozen moved frozen-not-collected waits-too waits-too-frozen with-stack frozen-with-stack gone".split(),
 )
 def test_operation_counts_of_ras(reports: tuple[object, ...], members: tuple[object, ...], expected: dict[int, str]) -> None:
     """A lag in one report alone says nothing, the same numbers in two do; never against a rank that waits with the others or is gone."""
@@ -201,7 +210,9 @@ def test_where_no_stack_tells_where_its_last_words_do() -> None:
     """Without a stack the rank's last line says where it was seen."""
     said = event("tail", "loading shard 3", rank=1)
     evidence = parsed(BEHIND, BEHIND, log(tail=(event("tail", "first", rank=1), said)))
-    assert accused(incident(member(0, collected=True), member(1, collected=True), evidence=evidence))[1].values["where"] == "loading shard 3"
+    assert (
+        accused(incident(member(0, collected=True), member(1, collected=True), evidence=evidence))[1].values["where"] == "loading shard 3"
+    )
 
 
 @pytest.mark.parametrize(

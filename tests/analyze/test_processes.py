@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.builders import event, facts, incident, member, parsed, process
 
 from hanglens.analyze.processes import process_facts
 from hanglens.model import DumpFailure, Frame, Process, SourceRef, Speaker, Traceback
 from hanglens.verdict import Fact
+from tests.builders import event, facts, incident, member, parsed, process
 
 
 def told(*values: object, of: Process | None = None) -> dict[str, list[Fact]]:

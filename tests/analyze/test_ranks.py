@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+
+from hanglens.analyze.ranks import MOST_ROWS
+from hanglens.model import Process, SourceRef, Traceback
 from tests.builders import (
     BARRIER,
     IDLE,
@@ -19,9 +22,6 @@ from tests.builders import (
     process,
     stack,
 )
-
-from hanglens.analyze.ranks import MOST_ROWS
-from hanglens.model import Process, SourceRef, Traceback
 
 
 def test_a_rank_of_which_nothing_was_collected_is_a_row() -> None:

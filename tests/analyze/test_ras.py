@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.builders import facts, incident, parsed, ras
 
 from hanglens.analyze.ras import ras_facts
 from hanglens.model import RasReport
 from hanglens.verdict import Fact
+from tests.builders import facts, incident, parsed, ras
 
 
 def told(*reports: RasReport) -> dict[str, list[Fact]]:
@@ -40,7 +40,9 @@ def test_counts_of_different_operations_are_not_compared() -> None:
 
 def test_a_rank_without_data_is_gone() -> None:
     """RAS has no data of a rank whose process does not answer any more."""
-    assert [(fact.ranks, fact.values["how"]) for fact in told(ras({0: 6}, missing=(1,), errors="INCOMPLETE"))["rank.gone"]] == [((1,), "ras")]
+    assert [(fact.ranks, fact.values["how"]) for fact in told(ras({0: 6}, missing=(1,), errors="INCOMPLETE"))["rank.gone"]] == [
+        ((1,), "ras")
+    ]
 
 
 @pytest.mark.parametrize(("report", "equal"), [(ras({}), True), (ras({}, errors="MISMATCH"), False), (ras({}, missing=(1,)), False)])

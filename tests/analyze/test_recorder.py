@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.builders import call, dumps, facts, incident, members_of, parsed, status
 
 from hanglens.analyze.ranks import build_incident
 from hanglens.analyze.recorder import ranks_behind, recorder_facts, undumped
@@ -13,6 +12,7 @@ from hanglens.bundle import open_evidence
 from hanglens.knowledge.load import RulePack
 from hanglens.model import Collective
 from hanglens.pipeline import read_evidence
+from tests.builders import call, dumps, facts, incident, members_of, parsed, status
 
 
 def behind(*values: object) -> dict[int, bool]:
@@ -122,7 +122,12 @@ def _order(first: tuple[int, int], second: tuple[int, int], seq: int = 3) -> tup
 
 @pytest.mark.parametrize(
     ("calls", "inverted"),
-    [(_order((1, 2), (2, 1)), True), (_order((1, 2), (1, 2)), False), (_order((1, 2), (2, 1), seq=4), False), (_order((1, 2), (2, 1))[:3], False)],
+    [
+        (_order((1, 2), (2, 1)), True),
+        (_order((1, 2), (1, 2)), False),
+        (_order((1, 2), (2, 1), seq=4), False),
+        (_order((1, 2), (2, 1))[:3], False),
+    ],
     ids="inverted same-order other-call one-group-only".split(),
 )
 def test_groups_entered_in_opposite_order(calls: tuple[Collective, ...], inverted: bool) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.builders import ALL_REDUCE, BARRIER, FILE_LOCK, IDLE, INDUCTOR, JIT, READS, RPC, SYNC, TRACKER, stack
 
-from hanglens.analyze.stacks import samples, same_place, stand, without_twins, working_thread
+from hanglens.analyze.stacks import same_place, samples, stand, without_twins, working_thread
 from hanglens.model import Stack
+from tests.builders import ALL_REDUCE, BARRIER, FILE_LOCK, IDLE, INDUCTOR, JIT, READS, RPC, SYNC, TRACKER, stack
 
 ACCEPT = "accept (socket.py:295)"
 RAY_MAIN = "main_loop (ray/_private/worker.py:1020)"
@@ -117,7 +117,9 @@ def test_twins_are_left_out_of_what_rules_see() -> None:
 
 
 @pytest.mark.parametrize(
-    ("frames", "same"), [(READS, True), (READS.replace("44", "45"), False), (f"{READS}\nfit (train.py:3)", False)], ids="same line depth".split()
+    ("frames", "same"),
+    [(READS, True), (READS.replace("44", "45"), False), (f"{READS}\nfit (train.py:3)", False)],
+    ids="same line depth".split(),
 )
 def test_same_place(frames: str, same: bool) -> None:
     """The same calls at the same lines."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.builders import event, facts, incident, log, parsed
 
 from hanglens.analyze.stages import progress, stage_facts, stage_of_ranks, track_of
 from hanglens.incident import Incident
 from hanglens.model import Event
 from hanglens.verdict import Fact
+from tests.builders import event, facts, incident, log, parsed
 
 
 def lines(track: str, *said: str) -> list[Event]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.builders import event, facts, incident, member, parsed
 
 from hanglens.analyze.surroundings import environment, surrounding_facts
 from hanglens.incident import Member
 from hanglens.model import Gpu, GpuLink, Setting, SourceRef
 from hanglens.verdict import Fact
+from tests.builders import event, facts, incident, member, parsed
 
 REF = SourceRef("smi.txt", 3)
 

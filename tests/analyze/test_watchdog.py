@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.builders import event, facts, incident, parsed, pg_status, timeout
 
 from hanglens.analyze.watchdog import behind_by_signal, timeouts, watchdog_facts
 from hanglens.model import Event
 from hanglens.verdict import Fact
+from tests.builders import event, facts, incident, parsed, pg_status, timeout
 
 
 def told(*events: Event, world: int = 2) -> dict[str, list[Fact]]:

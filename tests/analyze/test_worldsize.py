@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.builders import event, members_of, nccl_init, parsed, process, ras
 
 from hanglens.analyze.worldsize import world_size
+from tests.builders import event, members_of, nccl_init, parsed, process, ras
 
 
 @pytest.mark.parametrize(

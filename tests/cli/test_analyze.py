@@ -2,9 +2,9 @@
 
 import io
 import json
-import os
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +18,11 @@ def run(*arguments: str) -> int:
     with pytest.raises(SystemExit) as ended:
         main(list(arguments))
     return int(ended.value.code or 0)
+
+
+def written() -> list[str]:
+    """What lies in the working directory."""
+    return sorted(path.name for path in Path().iterdir())
 
 
 @pytest.fixture(autouse=True)
@@ -40,22 +45,21 @@ def test_without_options_prints_a_summary_and_writes_the_report(evidence, capsys
     assert "rank 1" in shown.out
     assert "missing-rank/stopped-process" in shown.out
     assert "hanglens-report.html" in shown.err
-    assert os.listdir() == ["hanglens-report.html"]
+    assert written() == ["hanglens-report.html"]
 
 
 def test_no_report_writes_nothing(evidence, capsys):
     """--no-report leaves the working directory as it is."""
     assert run("analyze", evidence, "--no-report") == 0
-    assert os.listdir() == []
+    assert written() == []
 
 
 @pytest.mark.parametrize(("name", "begins"), [("r.html", "<!doctype html>"), ("r.json", "{"), ("r.md", "#"), ("r.txt", "Hung")])
 def test_the_suffix_picks_the_format(evidence, name, begins, capsys):
     """-o writes one file in the format of its suffix, and nothing to standard output."""
     assert run("analyze", evidence, "-o", name) == 0
-    with open(name, encoding="utf-8") as written:
-        assert written.read().lstrip().lower().startswith(begins.lower())
-    assert os.listdir() == [name]
+    assert Path(name).read_text(encoding="utf-8").lstrip().lower().startswith(begins.lower())
+    assert written() == [name]
     assert capsys.readouterr().out == ""
 
 
@@ -64,7 +68,7 @@ def test_format_without_output_prints_the_result_alone(evidence, capsys):
     assert run("analyze", evidence, "--format", "json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["culprit_ranks"] == [1]
-    assert os.listdir() == []
+    assert written() == []
 
 
 def test_report_renders_a_saved_result_without_the_evidence(evidence, tmp_path, capsys):
@@ -72,14 +76,14 @@ def test_report_renders_a_saved_result_without_the_evidence(evidence, tmp_path, 
     assert run("analyze", evidence, "-o", "result.json") == 0
     assert run("analyze", evidence, "-o", "direct.html", "--lang", "en") == 0
     assert run("report", "result.json", "-o", "again.html", "--lang", "en") == 0
-    assert open("again.html", encoding="utf-8").read() == open("direct.html", encoding="utf-8").read()
+    assert Path("again.html").read_bytes() == Path("direct.html").read_bytes()
 
 
 def test_a_failed_write_leaves_no_half_file(evidence, capsys):
     """An output that cannot be written is an error with the next step, and nothing is left behind."""
     assert run("analyze", evidence, "-o", "no/such/folder/r.html") == 1
     assert "choose another place" in capsys.readouterr().err
-    assert os.listdir() == []
+    assert written() == []
 
 
 @pytest.mark.parametrize(
@@ -116,7 +120,7 @@ def test_nothing_readable_is_exit_code_3(tmp_path, content, capsys):
     path.write_bytes(content)
     assert run("analyze", str(path)) == 3
     assert "nothing readable" in capsys.readouterr().err
-    assert os.listdir() == []
+    assert written() == []
 
 
 def test_what_cannot_be_read_is_a_gap_and_the_rest_counts(fixtures_dir, tmp_path, capsys):
@@ -141,7 +145,7 @@ def test_markup_in_a_log_stays_text(tmp_path, capsys):
     log = tmp_path / "engine.log"
     log.write_text("2026-01-05 10:00:00,000 - lmdeploy - ERROR - engine.py:1 - <script>alert(1)</script> {{7*7}} failed\n")
     assert run("analyze", str(log), "-o", "r.html") == 0
-    page = open("r.html", encoding="utf-8").read()
+    page = Path("r.html").read_text(encoding="utf-8")
     assert "<script>alert(1)" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "49 failed" not in page

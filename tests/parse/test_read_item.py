@@ -36,7 +36,7 @@ def read(data: bytes, name: str = "a.log") -> Parsed:
         ("rank0.proc-cmdline.txt", "/proc cmdline"),
         ("nccl-ras.txt", "NCCL RAS report"),
         ("nvidia-smi.txt", "nvidia-smi"),
-        ("rank0.log", "nccl log"),
+        ("rank0.log", "log with stack dumps"),  # the watchdog prints the stack of the failed collective
     ],
 )
 def test_kinds_of_a_recorded_hang(file: str, kind: str, fixtures_dir: Path) -> None:

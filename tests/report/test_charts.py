@@ -5,10 +5,10 @@ from typing import Literal
 from xml.etree import ElementTree as ET
 
 import pytest
-from tests.samples import HUNG, large
 
 from hanglens.report.charts import MAX_ROWS, timeline
 from hanglens.verdict import TimelineSpan
+from tests.samples import HUNG, large
 
 
 def span(rank: int | None, start: str, end: str, kind: Literal["stage", "silence", "error"] = "stage", label: str = "load") -> TimelineSpan:

@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.samples import HEALTHY, HOSTILE, HUNG, UNKNOWN, hostile, large
 
 from hanglens.report import html
 from hanglens.report.html import render
 from hanglens.verdict import Diagnosis
+from tests.samples import HEALTHY, HOSTILE, HUNG, UNKNOWN, hostile, large
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "rect", "line", "path"}
 ASSETS = Path(html.__file__).parent / "assets"

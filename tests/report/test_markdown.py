@@ -5,10 +5,10 @@ import re
 import msgspec
 import pytest
 from markdown_it import MarkdownIt
-from tests.samples import HEALTHY, HOSTILE, HUNG, UNKNOWN, hostile, large
 
 from hanglens.report.markdown import LONGEST, fence, prose, render, span
 from hanglens.verdict import Diagnosis, StackGroup
+from tests.samples import HEALTHY, HOSTILE, HUNG, UNKNOWN, hostile, large
 
 
 def rendered(markdown: str) -> str:

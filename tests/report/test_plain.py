@@ -5,10 +5,10 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.samples import HUNG, text
 
 from hanglens.report.plain import LONGEST_LINE, LONGEST_PROSE, clean, line, visible
 from hanglens.verdict import Diagnosis, Evidence, Finding
+from tests.samples import HUNG, text
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from tests.samples import HEALTHY, HOSTILE, HUNG, UNKNOWN, hostile, large
 
 from hanglens.report.i18n import Lang
 from hanglens.report.text import render
 from hanglens.verdict import Diagnosis
+from tests.samples import HEALTHY, HOSTILE, HUNG, UNKNOWN, hostile, large
 
 
 def lines(d: Diagnosis, lang: Lang = "en", width: int | None = None) -> list[str]:

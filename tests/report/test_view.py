@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.samples import HEALTHY, HUNG, UNKNOWN, hostile, large, text
 
 from hanglens.report.view import ranges, view
 from hanglens.verdict import CulpritProcess, Diagnosis, Evidence, Finding
+from tests.samples import HEALTHY, HUNG, UNKNOWN, hostile, large, text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,174 @@
+"""From rules to findings: confidence, what speaks against, versions, texts, and consequences of other causes."""
+
+from __future__ import annotations
+
+import pytest
+
+from hanglens.knowledge.schema import Rule
+from hanglens.rules.conditions import Observed
+from hanglens.rules.findings import Candidate, candidates, in_span
+from hanglens.verdict import Fact
+from tests.builders import event, fact, rule, text
+
+
+def fired(*rules: Rule, facts: tuple[Fact, ...] = ()) -> list[Candidate]:
+    """The rules that fire on these facts."""
+    by_name: dict[str, list[Fact]] = {}
+    for one in facts:
+        by_name.setdefault(one.name, []).append(one)
+    return candidates(rules, Observed(facts=by_name))
+
+
+ABC = {"any": [{"all": [{"fact": "a"}, {"fact": "b"}]}, {"fact": "a"}, {"fact": "c"}]}
+
+
+@pytest.mark.parametrize(
+    ("levels", "present", "expected"),
+    [
+        ({"confirmed": "any.0", "likely": "any.1"}, "ab", "confirmed"),
+        ({"confirmed": "any.0", "likely": "any.1"}, "a", "likely"),
+        ({"confirmed": "any.0", "likely": "any.1"}, "c", "possible"),
+        ({"confirmed": "any.0.all.1"}, "ab", "confirmed"),
+        ({"likely": ["any.1", "any.2"]}, "c", "likely"),
+        ({"confirmed": "always"}, "c", "confirmed"),
+        ({"likely": "always", "confirmed": "any.0"}, "a", "likely"),
+        ({}, "ab", "possible"),
+    ],
+)
+def test_confidence_by_the_branch_that_holds(levels: dict[str, object], present: str, expected: str) -> None:
+    """The strongest level of which a branch holds; without one a rule is possible."""
+    (candidate,) = fired(rule(ABC, confidence=levels), facts=tuple(map(fact, present)))
+    assert candidate.finding.confidence == expected
+
+
+def test_what_speaks_against_is_shown_and_keeps_it_possible() -> None:
+    """Contrary evidence stands in the finding with its polarity."""
+    (candidate,) = fired(
+        rule({"fact": "a"}, confidence={"confirmed": "always"}, against=[{"fact": "b"}, {"fact": "c"}]), facts=(fact("a"), fact("b"))
+    )
+    assert (candidate.finding.confidence, candidate.against) == ("possible", 1)
+    assert [(entry.text, entry.polarity) for entry in candidate.finding.evidence] == [("a", "for"), ("b", "against")]
+
+
+@pytest.mark.parametrize(
+    ("role", "verdict", "expected"), [("cause", "hung", "possible"), ("cause", "failed", "possible"), ("cause", "slow", "likely")]
+)
+def test_a_job_that_moves_on_speaks_against_what_stops_jobs(role: str, verdict: str, expected: str) -> None:
+    """No cause of a hang or a failure is firm while the job moves to the end of the evidence."""
+    (candidate,) = fired(
+        rule({"fact": "a"}, role=role, verdict=verdict, confidence={"likely": "always"}), facts=(fact("a"), fact("job.moves_on"))
+    )
+    assert candidate.finding.confidence == expected
+
+
+def test_a_rule_that_does_not_hold_does_not_fire() -> None:
+    """No finding without its evidence."""
+    assert fired(rule({"fact": "a"})) == []
+
+
+def pair(first: str, second: str, yields: list[str], back: list[str] | None = None) -> tuple[str, str]:
+    """The roles of two rules of these confidences, of which the first yields to these and the second to those."""
+    both = [
+        rule({"fact": "a"}, "nccl-bug/one", confidence={first: "always"} if first != "possible" else {}, yields_to=yields),
+        rule({"fact": "a"}, "rank-dead/two", confidence={second: "always"} if second != "possible" else {}, yields_to=back or []),
+    ]
+    roles = [candidate.finding.role for candidate in fired(*both, facts=(fact("a"),))]
+    return roles[0], roles[1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "yields", "back", "expected"),
+    [
+        ("likely", "likely", ["rank-dead/two"], None, ("cascade", "cause")),
+        ("likely", "confirmed", ["rank-dead/*"], None, ("cascade", "cause")),
+        ("likely", "likely", ["rank-dead"], None, ("cascade", "cause")),
+        ("confirmed", "likely", ["rank-dead/two"], None, ("cause", "cause")),
+        ("possible", "possible", ["rank-dead/two"], None, ("cause", "cause")),
+        ("possible", "likely", ["rank-dead/two"], None, ("cascade", "cause")),
+        ("likely", "likely", ["oom/*"], None, ("cause", "cause")),
+        ("likely", "likely", ["rank-dead/two"], ["nccl-bug/*"], ("cause", "cause")),
+        ("likely", "likely", ["nccl-bug/*"], None, ("cause", "cause")),
+    ],
+    ids="by-id stronger by-category weaker not-firm possible other mutual itself".split(),
+)
+def test_what_follows_from_another_cause(
+    first: str, second: str, yields: list[str], back: list[str] | None, expected: tuple[str, str]
+) -> None:
+    """A cause yields to a firm one that is no weaker, unless the other yields to it as well."""
+    assert pair(first, second, yields, back) == expected
+
+
+def test_a_cascade_says_what_it_follows_from() -> None:
+    """The reader sees why it was set aside."""
+    rules = (
+        rule({"fact": "a"}, "nccl-bug/one", yields_to=["rank-dead/two"]),
+        rule({"fact": "a"}, "rank-dead/two", title=text("It died"), confidence={"likely": "always"}),
+    )
+    finding = fired(*rules, facts=(fact("a"),))[0].finding
+    assert finding.why_not
+    assert finding.why_not.en == "follows from: It died"
+
+
+@pytest.mark.parametrize(
+    ("version", "span", "inside"),
+    [
+        ("2.23", ">=2.23", True),
+        ("2.22.9", ">=2.23", False),
+        ("2.29.3", ">=2.23, <2.29.3", False),
+        ("2.29.2", ">=2.23, <2.29.3", True),
+        ("v0.7.1", "<=0.7.1", True),
+        ("0.10.0", ">=0.9", True),
+        ("2.4.0+cu121", "==2.4", True),
+        ("0.7.2", "<0.7.2", False),
+        ("main", ">=1", True),
+        ("1.0", "anything", True),
+    ],
+)
+def test_version_spans(version: str, span: str, inside: bool) -> None:
+    """Numbers part by part; what cannot be read is no reason to leave a rule out."""
+    assert in_span(version, span) is inside
+
+
+@pytest.mark.parametrize(
+    ("facts", "fires"),
+    [
+        ((fact("nccl.version", value="2.20.5"),), True),
+        ((fact("nccl.version", value="2.30.1"),), False),
+        ((), True),
+        ((fact("nccl.version", value="2.30.1"), fact("nccl.version", value="2.20.5")), True),
+        ((fact("torch.version", value="2.30.1"),), True),
+    ],
+    ids="inside outside unknown one-of-two other-program".split(),
+)
+def test_rules_of_some_versions(facts: tuple[Fact, ...], fires: bool) -> None:
+    """A rule for other versions is out; an unknown version is no reason."""
+    assert bool(fired(rule({"fact": "a"}, applies={"nccl": "<2.28"}), facts=(fact("a"), *facts))) is fires
+
+
+def test_the_engines_version() -> None:
+    """A rule for an engine looks at the version of the engine that the evidence is from."""
+    only = rule({"fact": "a"}, applies={"lmdeploy": "<=0.7.1"})
+    engine = (fact("engine.name", value="lmdeploy"), fact("engine.version", value="0.18.0"))
+    assert fired(only, facts=(fact("a"), *engine)) == []
+    assert fired(only, facts=(fact("a"), fact("engine.name", value="vllm"), engine[1]))
+
+
+def test_texts_are_filled() -> None:
+    """Captures, values and ranks go into texts; what nothing filled is a question mark, in commands it stays."""
+    fix = {"title": text("kill {pid}"), "command": "kill {pid} ${HOME} {other}", "risk": text(), "verify": text()}
+    filled = rule({"fact": "a"}, culprits="matched", title=text("{op} on {ranks}"), explain=text("{nothing} of {of}"), fixes=[fix])
+    finding = fired(filled, facts=(fact("a", 2, 1, op="barrier", of=4, pid="9"),))[0].finding
+    assert (finding.title.en, finding.explanation.en) == ("barrier on 1, 2", "? of 4")
+    assert (finding.fixes[0].title.en, finding.fixes[0].command) == ("kill 9", "kill 9 ${HOME} {other}")
+
+
+@pytest.mark.parametrize(
+    ("culprits", "captured", "expected"),
+    [("matched", {}, (2,)), ("none", {}, ()), ("none", {"culprit": 5}, (5,)), ("matched", {"culprit": 5}, (2, 5))],
+)
+def test_whom_a_rule_blames(culprits: str, captured: dict[str, int], expected: tuple[int, ...]) -> None:
+    """The ranks of matched facts only if the rule says so; a rank that a line names as guilty always."""
+    blaming = rule({"all": [{"fact": "a"}, {"pattern": "it broke here"}]}, culprits=culprits)
+    line = event("nccl-bug/made-up#all.1", rank=7, **captured)
+    (candidate,) = candidates([blaming], Observed(events={line.name: [line]}, facts={"a": [fact("a", 2)]}))
+    assert candidate.culprits == expected

@@ -1,0 +1,134 @@
+"""From files to a Diagnosis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hanglens.errors import InputError, UsageError
+from hanglens.knowledge.load import RulePack, load_rules
+from hanglens.pipeline import diagnose, diagnose_parsed, test_rules
+from tests.builders import event, log, nccl_init, parsed, read, rule, stack
+
+NO_RULES = RulePack(())
+
+
+def dump(pid: int, *frames: str) -> str:
+    """A py-spy dump with these frames, innermost first."""
+    body = "\n".join(f"    {text}" for text in frames)
+    return f'Process {pid}: python train.py\nPython v3.11.9 (/usr/bin/python3.11)\n\nThread {pid} (idle): "MainThread"\n{body}\n'
+
+
+def init(rank: int, world: int, pid: int) -> str:
+    """NCCL's Init line."""
+    return (
+        f"n1:{pid}:{pid} [{rank}] NCCL INFO ncclCommInitRank comm 0xa{rank} rank {rank} nranks {world} cudaDev {rank} nvmlDev {rank} "
+        f"busId 1b000 commId 0x8f1a - Init COMPLETE\n"
+    )
+
+
+BARRIER = ("barrier (torch/distributed/distributed_c10d.py:4818)", "fit (train.py:9)", "<module> (train.py:60)")
+READS = ("next_batch (reader.py:44)", "fit (train.py:7)", "<module> (train.py:60)")
+HANG = {
+    "job.log": "".join(init(rank, 3, 10 + rank) for rank in range(3)),
+    **{f"rank{rank}.pyspy.txt": dump(10 + rank, *(READS if rank == 2 else BARRIER)) for rank in range(3)},
+}
+
+
+def test_all_but_one_at_a_barrier() -> None:
+    """The missing rank is the culprit, the others are victims that wait for it, and the cause stands on cited lines."""
+    pack = load_rules()
+    diagnosis = diagnose_parsed(read(HANG, *pack.rules), pack)
+    assert diagnosis.root_cause
+    assert (diagnosis.verdict, diagnosis.root_cause.category, diagnosis.culprit_ranks) == ("hung", "missing-rank", (2,))
+    assert (diagnosis.victim_ranks, diagnosis.world_size) == ((0, 1), 3)
+    assert [(process.pid, process.rank) for process in diagnosis.culprit_processes] == [(12, 2)]
+    assert [(wait.who, wait.for_whom) for wait in diagnosis.waits] == [(0, 2), (1, 2)]
+    assert any(entry.text.strip() == READS[0] and entry.line == 5 for entry in diagnosis.findings[0].evidence)
+
+
+def test_without_rules_nothing_is_concluded() -> None:
+    """The tables are there, the cause is not, and what to collect is said."""
+    diagnosis = diagnose_parsed(read(HANG), NO_RULES)
+    assert (diagnosis.root_cause, diagnosis.findings, diagnosis.culprit_ranks) == (None, (), ())
+    assert [(row.rank, row.state, row.pid, row.how_known) for row in diagnosis.ranks] == [
+        (0, "waiting", 10, "NCCL Init line"), (1, "waiting", 11, "NCCL Init line"), (2, "running", 12, "NCCL Init line"),
+    ]  # fmt: skip
+    assert [group.ranks for group in diagnosis.stack_groups] == [(0, 1), (2,)]
+    assert diagnosis.next_evidence
+
+
+def test_the_order_of_files_does_not_matter() -> None:
+    """The same evidence in another order has the same cause and culprits."""
+    pack = load_rules()
+    turned = diagnose_parsed(read(dict(reversed(HANG.items())), *pack.rules), pack)
+    assert turned.root_cause
+    assert (turned.root_cause.category, turned.culprit_ranks) == ("missing-rank", (2,))
+
+
+def test_a_path_that_is_not_there() -> None:
+    """Wrong usage is told as such."""
+    with pytest.raises(UsageError):
+        diagnose(["/no/such/path"], NO_RULES)
+
+
+def test_nothing_readable(tmp_path: Path) -> None:
+    """A folder with nothing that can be read is an error that says why, not a diagnosis."""
+    (tmp_path / "core").write_bytes(bytes(range(32)) * 100)
+    with pytest.raises(InputError, match="nothing readable"):
+        diagnose([str(tmp_path)], NO_RULES)
+
+
+def test_several_hosts(tmp_path: Path) -> None:
+    """Several paths are one incident in which equal pids are different processes."""
+    for host, rank in (("a", 0), ("b", 1)):
+        (tmp_path / host).mkdir()
+        (tmp_path / host / "job.log").write_text(init(rank, 2, 7))
+    diagnosis = diagnose([str(tmp_path / "a"), str(tmp_path / "b")], NO_RULES)
+    assert [(row.rank, row.pid) for row in diagnosis.ranks] == [(0, 7), (1, 7)]
+
+
+def test_each_file_is_named_as_it_is_read() -> None:
+    """Progress names the files in their order, and an input row stands for each."""
+    assert [row.file for row in diagnose_parsed(read({"b.log": "x\n", "a.log": "y\n"}), NO_RULES).inputs] == ["b.log", "a.log"]
+
+
+def test_a_wait_without_anybody_to_blame_has_no_culprit() -> None:
+    """Ranks that all wait alike are victims, if anything; nobody is accused."""
+    pack = load_rules()
+    members = [nccl_init(rank, 2, 10 + rank) for rank in range(2)]
+    diagnosis = diagnose_parsed(parsed(*members, *(stack("\n".join(BARRIER), pid=10 + rank) for rank in range(2)), log()), pack)
+    assert (diagnosis.culprit_ranks, diagnosis.victim_ranks) == ((), (0, 1))
+    assert diagnosis.root_cause is None or diagnosis.root_cause.confidence == "possible"
+
+
+def test_empty_evidence_is_unknown() -> None:
+    """One line that says nothing is no hang."""
+    diagnosis = diagnose_parsed(parsed(event("x"), log()), load_rules())
+    assert (diagnosis.verdict, diagnosis.root_cause) == ("unknown", None)
+    assert diagnosis.next_evidence
+
+
+@pytest.mark.parametrize(
+    ("snippets", "failures"),
+    [
+        ({"match": ["and it broke here"], "near_miss": ["it went well"]}, []),
+        ({"match": ["it went well"], "near_miss": ["it broke here"]}, ["tests.match.0 does not match", "tests.near_miss.0 matches"]),
+        ({"match": [{"text": "it broke here", "confidence": "likely"}], "near_miss": []}, ["tests.match.0 is possible, not likely"]),
+        ({"match": [{"a.log": "fine", "b.log": "it broke here"}], "near_miss": []}, []),
+    ],
+    ids="good turned confidence files".split(),
+)
+def test_snippets_inside_a_rule(snippets: object, failures: list[str]) -> None:
+    """A snippet that must match, must not, or must match with a confidence; one that does not is told by rule and number."""
+    made = rule({"pattern": "it broke here"}, tests=snippets)
+    assert test_rules(RulePack((made,))) == [f"{made.id}: {failure}" for failure in failures]
+
+
+def test_the_snippets_of_our_own_rules() -> None:
+    """Every packaged rule does what its snippets say."""
+    assert test_rules(load_rules()) == []
+
+
+test_rules.__test__ = False  # type: ignore[attr-defined]  # it is the engine's own, no test of ours
