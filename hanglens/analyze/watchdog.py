@@ -73,7 +73,8 @@ def watchdog_facts(incident: Incident) -> Iterator[Fact]:
     never = all(t.completed == -1 for t in found if t.completed is not None) and any(t.completed == -1 for t in found)
     values: dict[str, str | int | float | bool] = {
         "op": first.op, "seq": first.seq if first.seq is not None else -1, "group": first.group, "limit_ms": first.limit_ms,
-        "numel": first.numel if first.numel is not None else -1, "first": never, "printed": len(found), "of": incident.world_size or 0,
+        "numel": first.numel if first.numel is not None else -1, "first": never,
+        "equal": len(found) > 1 and _alike(found), "printed": len(found), "of": incident.world_size or 0,
         "enqueued": first.enqueued if first.enqueued is not None else -1,
         "completed": first.completed if first.completed is not None else -1,
     }  # fmt: skip
@@ -81,8 +82,13 @@ def watchdog_facts(incident: Incident) -> Iterator[Fact]:
     yield Fact(name="collective.timeout", ranks=ranks, values=values, evidence=cited, of_all=len(found) == incident.world_size)
     yield from _differences(found)
     complete = len(found) == incident.world_size
-    if complete and len({(t.seq, t.op, t.numel, t.group) for t in found}) == 1 and first.seq is not None:
+    if complete and _alike(found) and first.seq is not None:
         yield Fact(name="collective.all_equal", ranks=ranks, values={"how": "watchdog", "sizes": first.numel is not None}, evidence=cited)
+
+
+def _alike(found: list[Timeout]) -> bool:
+    """All time-outs are of the same call."""
+    return len({(t.seq, t.op, t.numel, t.group) for t in found}) == 1
 
 
 def _differences(found: list[Timeout]) -> Iterator[Fact]:
