@@ -10,10 +10,10 @@ DIST    := build/wheel
 SOURCES := pyproject.toml README.md LICENSE $(shell find hanglens/. rules/. ! -name __pycache__ ! -name '*.pyc')  # folders too: a file may vanish
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types layers rules check clean
+.PHONY: help venv demo test lint types layers rules check conformance clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 venv: $(VENV)/.made  ## an empty virtual environment in .venv
 
@@ -40,6 +40,9 @@ rules: $(VENV)/.wheel  ## the rule files: their shape, and the snippets inside t
 	$(BIN)/hanglens rules test
 
 check: lint types layers rules test  ## all of these gates
+
+conformance: $(VENV)/.wheel  ## do published engines still print what the tables name? Downloads 3.3 GB into build/ (ARGS=sglang)
+	$(BIN)/python tests/conformance/conformance.py $(ARGS)
 
 clean:  ## remove what was built, .venv too
 	rm -rf $(VENV) build dist demo-report.html .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -25,7 +25,7 @@ from hanglens.limits import Budget, BundleError, Check, Limits, over
 from hanglens.model import Gap
 from hanglens.streams import FAULTS, HEAD, Content, Stream, Window, damaged, inflate, recognise
 
-__all__ = ["BundleError", "Item", "Limits", "open_evidence"]
+__all__ = ["BundleError", "Item", "Limits", "holds_files", "open_evidence"]
 
 SPOOL = 8 << 20  # bytes of a copy kept in memory; what is longer goes to an unnamed temporary file
 
@@ -62,6 +62,21 @@ def open_evidence(paths: Sequence[str], *, limits: Limits | None = None, stdin: 
     reader = _Reader(limits or Limits(), stdin)
     names = _names(distinct)
     return (found for path, name in zip(distinct, names, strict=True) for found in reader.given(path, name, alone=len(distinct) == 1))
+
+
+def holds_files(path: str) -> bool:
+    """Whether a path is a folder or an archive, compressed or not, and so may be all that a host gave."""
+    if not os.path.isfile(path):
+        return os.path.isdir(path)
+    try:
+        with open(path, "rb") as file:
+            kind = recognise(file.read(HEAD))
+            if kind in ("", "tar", "zip"):
+                return bool(kind)
+        with inflate(kind, open(path, "rb")) as unpacked:
+            return bool(recognise(unpacked.read(HEAD)))
+    except FAULTS:
+        return False  # what is wrong with it is told when it is read
 
 
 def _names(paths: Sequence[str]) -> list[str]:

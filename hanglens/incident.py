@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from hanglens.model import DumpFailure, Frame, Parsed, Process, Stack
@@ -60,3 +61,11 @@ class Incident:
     def member(self, rank: int) -> Member | None:
         """The member of that rank."""
         return next((member for member in self.members if member.rank == rank), None)
+
+    def rank_of_pid(self) -> dict[int, int | None]:
+        """Ranks by pid, for lines that say no more than a pid. A pid that processes of two hosts have tells nothing."""
+        owners: dict[int, list[int | None]] = defaultdict(list)
+        for member in (*self.members, *self.others):
+            if member.pid is not None:
+                owners[member.pid].append(member.rank)
+        return {pid: ranks[0] for pid, ranks in owners.items() if len(ranks) == 1}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -14,7 +15,7 @@ from hanglens.analyze import compute_facts, rows
 from hanglens.analyze.ranks import build_incident
 from hanglens.analyze.stacks import without_twins
 from hanglens.analyze.surroundings import environment
-from hanglens.bundle import Item, open_evidence
+from hanglens.bundle import Item, holds_files, open_evidence
 from hanglens.errors import InputError
 from hanglens.incident import Incident
 from hanglens.knowledge.load import RulePack
@@ -49,7 +50,13 @@ def diagnose(
     if not any(about.kind not in ("unknown", "unreadable") for about in parsed.inputs):
         why = "; ".join(f"{gap.what}: {gap.why}" for gap in parsed.gaps[:3]) or "no file in it"
         raise InputError(f"nothing readable in the input ({why})", "give log files, stack dumps, a folder or an archive of them")
-    return diagnose_parsed(parsed, pack, several_hosts=len(set(paths)) > 1)
+    return diagnose_parsed(parsed, pack, several_hosts=_several_hosts(paths))
+
+
+def _several_hosts(paths: Sequence[str]) -> bool:
+    """Several folders or archives come from several hosts; several plain files are one host's."""
+    given = {os.path.realpath(path): path for path in paths if path != "-"}
+    return sum(holds_files(path) for path in given.values()) > 1
 
 
 def read_evidence(items: Iterable[Item | Gap], pack: RulePack, progress: Progress = lambda _: None) -> Parsed:
@@ -106,7 +113,7 @@ def observe(incident: Incident, facts: dict[str, list[Fact]]) -> Observed:
     events: dict[str, list[Event]] = defaultdict(list)
     for event in incident.parsed.events:
         events[event.name].append(event)
-    rank_of_pid = {member.pid: member.rank for member in incident.members if member.pid is not None}
+    rank_of_pid = incident.rank_of_pid()
     return Observed(
         events=events,
         facts=facts,

@@ -21,8 +21,8 @@ FIRST: Facts = {"collective.timeout": [fact("t", first=True)]}
 
 def cause(rule_id: str, confidence: str = "possible", **fields: object) -> Candidate:
     """A cause of rank 1 that fired with this confidence."""
-    made = rule({"fact": "a"}, rule_id, confidence={} if confidence == "possible" else {confidence: "always"}, **fields)
-    return candidates([made], Observed(facts={"a": [fact("a", 1)]}))[0]
+    made = rule({"fact": "rank.a"}, rule_id, confidence={} if confidence == "possible" else {confidence: "always"}, **fields)
+    return candidates([made], Observed(facts={"rank.a": [fact("rank.a", 1)]}))[0]
 
 
 @pytest.mark.parametrize(

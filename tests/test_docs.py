@@ -7,9 +7,11 @@ import sys
 import pytest
 import yaml
 
+from hanglens import pipeline
 from hanglens.cli import _COMMANDS
 from hanglens.knowledge.load import load_facts, load_rules
 from hanglens.knowledge.schema import CATEGORIES, SOURCES
+from hanglens.rules.lint import lint
 
 READMES = {"README.md": "en", "README.zh-CN.md": "zh"}
 SAMPLE = re.compile(r"<!-- sample: (\S+) -->\n```text\n(.*?)\n```", re.DOTALL)
@@ -53,7 +55,7 @@ def test_readme_links_lead_somewhere(root):
 
 
 def test_rule_guide_names_sources_and_its_example_is_a_good_rule(root, tmp_path):
-    """rules/README.md names every source, and the whole rule it shows loads."""
+    """rules/README.md names every source, and the whole rule it shows passes `rules lint` and `rules test`."""
     guide = (root / "rules" / "README.md").read_text(encoding="utf-8")
     assert not [source for source in SOURCES if source not in guide]
     example = guide.split("```yaml\n", 1)[1].split("```", 1)[0]
@@ -62,7 +64,8 @@ def test_rule_guide_names_sources_and_its_example_is_a_good_rule(root, tmp_path)
     (folder / "example.yaml").write_text(example, encoding="utf-8")
     pack = load_rules([tmp_path], builtin=False)
     assert not pack.problems
-    assert pack.rules[0].confirmed == ("any.0",)
+    assert lint(pack, beside=load_rules()) == []
+    assert pipeline.test_rules(pack) == []
 
 
 def test_every_category_has_rules():

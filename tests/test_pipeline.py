@@ -89,6 +89,15 @@ def test_several_hosts(tmp_path: Path) -> None:
     assert [(row.rank, row.pid) for row in diagnosis.ranks] == [(0, 7), (1, 7)]
 
 
+def test_files_of_one_host_given_one_by_one(tmp_path: Path) -> None:
+    """`logs/*` is the same incident as `logs`: files are no hosts, and no file's name is shown as one."""
+    (tmp_path / "job.log").write_text(init(0, 2, 7) + init(1, 2, 8))
+    (tmp_path / "7.pyspy.txt").write_text('Process 7: python\nThread 7 (idle): "MainThread"\n    work (x.py:1)\n')
+    folder = diagnose([str(tmp_path)], NO_RULES)
+    files = diagnose([str(path) for path in sorted(tmp_path.iterdir())], NO_RULES)
+    assert [(r.rank, r.pid, r.host) for r in files.ranks] == [(r.rank, r.pid, r.host) for r in folder.ranks]
+
+
 def test_each_file_is_named_as_it_is_read() -> None:
     """Progress names the files in their order, and an input row stands for each."""
     assert [row.file for row in diagnose_parsed(read({"b.log": "x\n", "a.log": "y\n"}), NO_RULES).inputs] == ["b.log", "a.log"]

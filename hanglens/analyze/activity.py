@@ -18,15 +18,39 @@ TAIL = 25  # a bar or counter this close to the end of its log is where the log 
 
 
 def activity_facts(incident: Incident) -> Iterator[Fact]:
-    """stack.*, rpc.callees_idle, job.idle, job.progressing and job.serving."""
+    """stack.*, rpc.callees_idle, job.idle, job.progressing, job.moves_on, job.went_on and job.serving."""
     yield from _standings(incident)
     yield from _samples(incident)
     yield from _serving(incident)
     yield from _idle(incident)
+    yield from _went_on(incident)
     moving = list(_progressing(incident))
     yield from moving
-    if moving and not any(event.name.startswith("torch.timeout") for event in incident.parsed.events):
+    timed_out = any(event.name.startswith("torch.timeout") for event in incident.parsed.events)
+    if moving and not timed_out and not _stood(incident):
         yield Fact(name="job.moves_on", evidence=moving[0].evidence)
+
+
+def _went_on(incident: Incident) -> Iterator[Fact]:
+    """For each log the last line that only a job prints which moves as a whole: what stands above it did not stop the job."""
+    accepted: set[tuple[str, str]] = set()
+    last: dict[str, Event] = {}
+    for event in incident.parsed.events:
+        session = event.ref.file, event.fields.get("session", "")
+        if event.name == "lmdeploy.accepted":
+            accepted.add(session)
+        answered = event.name == "lmdeploy.finished" and session in accepted
+        decoded = event.name == "sglang.decode" and float(event.fields["throughput"]) > 0
+        if answered or decoded or event.name in ("vllm.ready", "sglang.ready"):
+            last[event.ref.file] = event
+    for file, event in last.items():
+        yield Fact(name="job.went_on", values={"file": file, "line": event.ref.line or 0}, evidence=(cite_event(event),))
+
+
+def _stood(incident: Incident) -> bool:
+    """Stacks that were not seen to move: the end of a log alone does not say that the job still moves when they are taken."""
+    workers = _workers(incident)
+    return bool(workers) and all(len(m.standings) < 2 or same_place(m.standings[0], m.standings[-1]) for m in workers)
 
 
 def _workers(incident: Incident) -> list[Member]:

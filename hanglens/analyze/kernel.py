@@ -17,7 +17,7 @@ def kernel_facts(incident: Incident) -> Iterator[Fact]:
     events = [event for event in incident.parsed.events if event.name.startswith("kernel.")]
     if not events:
         return
-    rank_of = {m.pid: m.rank for m in incident.members if m.pid is not None}
+    rank_of = incident.rank_of_pid()
     for event in events:
         rank = rank_of.get(_pid(event) or 0)
         if event.name == "kernel.oom_kill" and rank is not None:

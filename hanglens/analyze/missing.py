@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from hanglens.analyze.cite import cite, cite_collective, cite_event, cite_frame, unique
 from hanglens.analyze.ras import ras_facts
 from hanglens.analyze.recorder import ranks_behind, recorder_facts, undumped
-from hanglens.analyze.stacks import same_place
+from hanglens.analyze.stacks import describe, same_place
 from hanglens.analyze.stages import stage_facts, track_of
 from hanglens.analyze.watchdog import behind_by_signal, timeouts
 from hanglens.incident import Incident, Member, Standing
+from hanglens.knowledge.tables import load_frames
 from hanglens.model import Frame
 from hanglens.verdict import Evidence, Fact
 
@@ -225,6 +226,8 @@ def _sleeps(member: Member | None) -> bool:
     process = member.process if member else None
     if standing and any(frame.file.endswith(".py") for frame in _inside(standing)):
         return False  # in a queue, a selector or a lock of the standard library: an ordinary wait, which may end at any moment
+    if standing and any(load_frames().slow_work.search(describe(frame)) for frame in standing.stack.frames):
+        return False
     return bool((standing and standing.stack.state == "idle") or (process and process.state in ("S", "D")))
 
 

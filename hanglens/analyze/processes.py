@@ -51,12 +51,13 @@ def _exits(incident: Incident) -> Iterator[Fact]:
     A rank that cried over another one before it ended with 1 is that one's victim.
     """
     victims = {traceback.speaker.rank for traceback in incident.parsed.tracebacks if _CONSEQUENCE.search(traceback.error)}
+    rank_of = incident.rank_of_pid()
     for event in incident.parsed.events:
         code = int(event.fields["code"]) if event.name == "torch.exit" else 0
         if code in (0, -15, -6):
             continue
         pid = int(event.fields["pid"])
-        rank = next((m.rank for m in incident.members if m.pid == pid and m.rank is not None), None)
+        rank = rank_of.get(pid)
         ranks, cited = (rank,) if rank is not None else (), (cite_event(event),)
         if code < 0:
             yield Fact(name="rank.gone", ranks=ranks, evidence=cited, values={"how": "launcher", "exit_code": code})

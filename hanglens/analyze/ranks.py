@@ -39,19 +39,20 @@ class _Scopes(dict[str, str]):
         self._several = several
 
     def __missing__(self, file: str) -> str:
-        self[file] = file.split("/", 1)[0] if self._several else ""
+        self[file] = file.split("/", 1)[0] if self._several and "/" in file else ""
         return self[file]
 
 
 def _last_runs(parsed: Parsed) -> Parsed:
-    """Of a log that holds several runs of an engine, the events of the last one."""
+    """Of a log that holds several runs of an engine, the events and tracebacks of the last one."""
     starts: dict[str, list[int]] = defaultdict(list)
     for event in parsed.events:
         if event.name in _RUN_STARTS and event.speaker.pid is None and event.ref.line:
             starts[event.ref.file].append(event.ref.line)
     begin = {file: lines[-1] for file, lines in starts.items() if len(lines) > 1}
     events = tuple(e for e in parsed.events if (e.ref.line or 0) >= begin.get(e.ref.file, 0))
-    return replace(parsed, events=events)
+    tracebacks = tuple(t for t in parsed.tracebacks if (t.ref.line or 0) >= begin.get(t.ref.file, 0))
+    return replace(parsed, events=events, tracebacks=tracebacks)
 
 
 def _group_pids(parsed: Parsed, scope_of: dict[str, str]) -> dict[str, int]:
@@ -178,7 +179,7 @@ def _members(
         if claim is None and _helps(process, stacks[key]):
             continue
         member = Member(
-            rank=claim.rank if claim else None, host=(claim.host if claim else None) or hosts.get(key) or key[0] or None, pid=key[1],
+            rank=claim.rank if claim else None, host=(claim.host if claim else None) or hosts.get(key), pid=key[1],
             device=claim.device if claim else None, how_known=claim.how if claim else "", process=process,
             standings=_standings(stacks[key]), failures=tuple(failures[key]), collected=bool(stacks[key] or failures[key] or process),
         )  # fmt: skip

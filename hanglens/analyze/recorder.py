@@ -17,6 +17,10 @@ SYMMETRIC = {"all_reduce", "allreduce", "reduce", "broadcast", "_all_gather_base
              "reduce_scatter_tensor", "barrier", "all_reduce_barrier", "_allgather_base", "_broadcast_oop", "_reduce_oop"}  # fmt: skip
 
 
+# No rank finishes these before all have begun; the root of a broadcast may.
+_NEEDS_ALL = SYMMETRIC - {"broadcast", "_broadcast_oop", "reduce", "_reduce_oop"}
+
+
 @dataclass(slots=True)
 class Group:
     """One process group over all dumps: its members, each rank's records by sequence number, each rank's counters."""
@@ -38,6 +42,12 @@ class Group:
         agree = any(max(calls) == self.status[other].enqueued for other, calls in self.calls.items() if calls and other in self.status)
         return self.status[rank].enqueued if agree and rank in self.status else -1
 
+    def outdated(self, rank: int) -> bool:
+        """The rank's dump is older than the others': a call that it has not made yet was completed, which needs all ranks."""
+        last = self.enqueued(rank)
+        later = (call for calls in self.calls.values() for call in calls.values() if call.seq > last >= 0)
+        return any(call.state == "completed" and call.op in _NEEDS_ALL for call in later)
+
     def frontier(self) -> list[Collective]:
         """Unfinished calls, furthest ahead first."""
         return sorted((call for calls in self.calls.values() for call in calls.values() if call.state != "completed"), key=lambda c: -c.seq)
@@ -46,19 +56,39 @@ class Group:
 def groups(incident: Incident) -> dict[str, Group]:
     """All groups by name; point-to-point calls are left out, since they need not match on all ranks."""
     found: dict[str, Group] = {}
+    parts, nobodys = _parts(incident), Group("")
     for entry in incident.parsed.group_members:
-        group = found.setdefault(entry.group, Group(entry.group))
+        name = _name(parts, entry.group, min(entry.members, default=-1))
+        group = found.setdefault(name, Group(name))
         group.members |= set(entry.members)
         group.description = group.description or entry.description
     for call in incident.parsed.collectives:
         if not call.p2p and call.rank >= 0 and call.recorder == "flight-recorder":
-            group = found.setdefault(call.group, Group(call.group))
+            name = _name(parts, call.group, call.rank)
+            group = found.setdefault(name, Group(name))
             group.calls[call.rank][call.seq] = call
             group.members.add(call.rank)
     for status in incident.parsed.group_statuses:
-        if status.group in found and (status.rank in found[status.group].members or not found[status.group].members):
-            found[status.group].status[status.rank] = status
+        group = found.get(_name(parts, status.group, status.rank), nobodys)
+        if status.rank in group.members or not group.members:
+            group.status[status.rank] = status
     return found
+
+
+def _parts(incident: Incident) -> dict[str, list[set[int]]]:
+    """The members of each group name: more than one set where groups of different ranks have the same name."""
+    parts: dict[str, list[set[int]]] = defaultdict(list)
+    for entry in incident.parsed.group_members:
+        mine = set(entry.members)
+        apart = [part for part in parts[entry.group] if not part & mine]
+        parts[entry.group] = [*apart, mine.union(*(part for part in parts[entry.group] if part & mine))]
+    return parts
+
+
+def _name(parts: dict[str, list[set[int]]], group: str, rank: int) -> str:
+    """The group's name, with its first rank where another group has the same name."""
+    own = next((part for part in parts.get(group, ()) if rank in part), None)
+    return group if own is None or len(parts[group]) < 2 else f"{group} of rank {min(own)}"
 
 
 def recorder_facts(incident: Incident) -> Iterator[Fact]:
@@ -168,7 +198,7 @@ def ranks_behind(incident: Incident) -> list[Behind]:
         frontier = group.frontier()
         for rank in sorted(group.members & dumped):
             missed = [call for call in frontier if call.rank != rank and call.seq > group.enqueued(rank)]
-            if missed:
+            if missed and not group.outdated(rank):
                 first = min(call.seq for call in missed)
                 found.append(Behind(rank, group.name, first, tuple(call for call in missed if call.seq == first), held[rank]))
     return found

@@ -80,10 +80,24 @@ def watchdog_facts(incident: Incident) -> Iterator[Fact]:
     }  # fmt: skip
     ranks = tuple(t.rank for t in found)
     yield Fact(name="collective.timeout", ranks=ranks, values=values, evidence=cited, of_all=len(found) == incident.world_size)
-    yield from _differences(found)
+    unclear = _unclear_files(incident)
+    yield from _differences([t for t in found if t.group or t.event.ref.file not in unclear])
     complete = len(found) == incident.world_size
     if complete and _alike(found) and first.seq is not None:
         yield Fact(name="collective.all_equal", ranks=ranks, values={"how": "watchdog", "sizes": first.numel is not None}, evidence=cited)
+
+
+def _unclear_files(incident: Incident) -> set[str]:
+    """Files in which numbers of several groups mix: a group's rank is not the global one, or timed out in two calls."""
+    calls: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+    unclear = set()
+    for event in incident.parsed.events:
+        group_rank = event.fields.get("group_rank")
+        if event.name in ("torch.timeout", "torch.timeout_torn") and group_rank:
+            calls[event.ref.file, group_rank].add((event.fields.get("seq", ""), event.fields["op"]))
+            if event.speaker.rank not in (None, int(group_rank)):
+                unclear.add(event.ref.file)
+    return unclear | {file for (file, _), made in calls.items() if len(made) > 1}
 
 
 def _alike(found: list[Timeout]) -> bool:

@@ -52,14 +52,14 @@ def group(ctx: click.Context, verbose: int, quiet: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 analysed, 1 a fault of our own, 2 wrong usage, 3 nothing readable."""
-    given = sys.argv[1:] if arguments is None else arguments
+    given = _flags_first(sys.argv[1:] if arguments is None else arguments)
     traceback_wanted = any(a.startswith("-v") and a.count("v") > 1 for a in given) or given.count("-v") > 1
     try:
         sys.exit(group.main(given, prog_name="hanglens", standalone_mode=False) or 0)
     except click.exceptions.Abort:
         _end("interrupted", 1)
     except click.ClickException as error:
-        _end(f"{error.format_message()}; see `hanglens --help`", error.exit_code)
+        _end(f"{error.format_message().rstrip('.')}; see `hanglens --help`", error.exit_code)
     except HangLensError as error:
         _end(str(error), error.exit_code)
     except BrokenPipeError:
@@ -69,6 +69,17 @@ def main(arguments: list[str] | None = None) -> None:
         if traceback_wanted:
             raise
         _end(f"a fault of our own: {type(error).__name__}: {error}; run again with -vv and report it", 1)
+
+
+def _flags_first(given: list[str]) -> list[str]:
+    """-q and -v say how much is said by any command, wherever they stand among its options."""
+    ours = [a for a in _own(given) if a in ("-q", "--quiet", "-v", "-vv", "--verbose")]
+    return [*ours, *(a for a in _own(given) if a not in ours), *given[len(_own(given)) :]]
+
+
+def _own(given: list[str]) -> list[str]:
+    """The arguments before `--`, after which all are paths."""
+    return given[: given.index("--")] if "--" in given else given
 
 
 def _end(message: str, code: int) -> None:

@@ -33,11 +33,13 @@ def options(command: _Command) -> _Command:
 
 
 def format_of(output: str | None, format_name: str | None) -> Format | None:
-    """The format asked for; None if none was. Raises UsageError for a suffix that names none."""
+    """The format asked for; None if none was. Raises UsageError for a suffix that names none and a folder that is not there."""
+    if output is None:
+        return cast(Format, format_name) if format_name else None
+    if not Path(output).parent.is_dir():
+        raise UsageError(f"cannot write {output}: there is no folder {Path(output).parent}", "create it, or choose another place with -o")
     if format_name:
         return cast(Format, format_name)
-    if output is None:
-        return None
     suffix = Path(output).suffix.lower()
     if suffix not in _SUFFIXES:
         raise UsageError(f"the suffix of {output} names no format", "use .html, .json, .md or .txt, or say --format")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from hanglens.cli.output import language
+from hanglens.errors import UsageError
 from hanglens.knowledge.load import RulePack, load_rules
 
 _folders = click.option(
@@ -21,7 +22,10 @@ def command() -> None:
 
 
 def _pack(folders: tuple[Path, ...]) -> RulePack:
-    return load_rules(folders, builtin=not folders)
+    pack = load_rules(folders, builtin=not folders)
+    if not pack.rules and not pack.problems:
+        raise UsageError(f"no rule in {', '.join(map(str, folders))}", "a rule is a file CATEGORY/NAME.yaml below that folder")
+    return pack
 
 
 @command.command("list")
@@ -43,10 +47,10 @@ def lint(rule_folders: tuple[Path, ...]) -> int:
     from hanglens.rules.lint import lint as check
 
     pack = _pack(rule_folders)
-    complaints = check(pack)
+    complaints = check(pack, beside=load_rules())
     for complaint in complaints:
         click.echo(f"{complaint.rule}: {complaint.message} -- {complaint.recommendation}")
-    click.echo(f"{len(pack.rules)} rules, {len(complaints) + len(pack.problems)} complaints")
+    click.echo(f"rules: {len(pack.rules)}, complaints: {len(complaints) + len(pack.problems)}")
     return 1 if complaints or _problems(pack) else 0
 
 
@@ -61,7 +65,7 @@ def test(rule_folders: tuple[Path, ...]) -> int:
     for failure in failures:
         click.echo(failure)
     snippets = sum(len(rule.matches) + len(rule.near_misses) for rule in pack.rules)
-    click.echo(f"{len(pack.rules)} rules, {snippets} snippets, {len(failures)} failures")
+    click.echo(f"rules: {len(pack.rules)}, snippets: {snippets}, failures: {len(failures)}")
     return 1 if failures or _problems(pack) else 0
 
 

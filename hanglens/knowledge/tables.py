@@ -47,6 +47,7 @@ class FrameTable:
     kinds: tuple[tuple[str, regex.Pattern[str]], ...]
     transparent: regex.Pattern[str]
     landmarks: regex.Pattern[str]
+    slow_work: regex.Pattern[str]
     helper_frames: regex.Pattern[str]
     helper_threads: regex.Pattern[str]
     helper_commands: regex.Pattern[str]
@@ -65,7 +66,7 @@ class FrameTable:
         return next((new for below, new, match in self.callers if below == kind and any(map(match.search, described))), kind)
 
 
-_EXPRESSIONS = ("transparent", "landmarks", "helper_frames", "helper_threads", "helper_commands")
+_EXPRESSIONS = ("transparent", "landmarks", "slow_work", "helper_frames", "helper_threads", "helper_commands")
 
 
 @lru_cache(maxsize=1)

@@ -22,7 +22,6 @@ PATTERNS = (
             r"(?P<percent>\d{1,3})%[^\[]{0,400}?(?:\|| )(?P<done>\d[\d.]{0,20}\w?)/(?P<total>\d[\d.]{0,20}\w?) "
             r"\[(?P<elapsed>[\d:]{1,20})<(?P<left>[\d:?]{1,20})",
             literals=("it/s", "s/it", "examples/s", "B/s", "tokens/s]", "s/step")),
-    Pattern("progress.step", r"\b(?:[Ss]tep|iteration|[Ii]ter)[ :=]{1,3}(?P<step>\d{1,18})", literals=("step", "Step", "iter", "Iter")),
     Pattern("nccl_tests.row",
             r"^\s*\d+\s+\d+\s+(?:float|half|int8|uint8|double|bfloat16|int32)\s+(?:sum|none|prod|max|min)\s+-?\d+\s+[\d.]+",
             literals=(" float ", " half ", " int8 ", " uint8 ", " double ", " bfloat16 ", " int32 ")),

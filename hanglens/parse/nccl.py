@@ -22,8 +22,6 @@ PATTERNS = (
             literals=(" via P2P", " via SHM", " via NET", " via direct shared memory")),
     Pattern("nccl.connected", r"Connected all (?P<what>rings|trees)", _NCCL),
     Pattern("nccl.switch", r"(?P<name>NCCL_\w+) set by environment to (?P<value>\S*?)\.?$", _NCCL),
-    Pattern("nccl.coll", r"(?P<op>\w+): opCount (?P<count>[0-9a-f]+) .{0,80}?count (?P<elements>\d{1,18}) datatype (?P<datatype>\d{1,18}) "
-            r"op \d+ root (?P<root>\d{1,6}) comm (?P<comm>0x[0-9a-f]+)", _NCCL, literals=(": opCount ",)),
     Pattern("nccl.peer_closed", r"Connection closed by localRank (?P<peer>\d{1,6})", _NCCL),
     Pattern("nccl.remote_closed", r"Connection closed by remote peer (?P<peer>[^<\s]+)", _NCCL),
     Pattern("nccl.finished", r"(?:Destroy|Abort) COMPLETE", _NCCL, literals=("Destroy COMPLETE", "Abort COMPLETE")),

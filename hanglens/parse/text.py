@@ -38,6 +38,10 @@ class PatternIndex:
         """The patterns worth trying on a line with these literals."""
         return list({p.name: p for hit in hits for p in self._wanted[hit] if isinstance(p, Pattern)}.values())
 
+    def settled(self, hit: int, full: set[str]) -> bool:
+        """All that want this literal are patterns of which enough has been kept."""
+        return all(isinstance(wanted, Pattern) and wanted.name in full for wanted in self._wanted[hit])
+
     def kinds(self, hits: set[int]) -> list[BlockKind]:
         """The block kinds that may start on a line with these literals."""
         return list({k.name: k for hit in hits for k in self._wanted[hit] if isinstance(k, BlockKind)}.values())
@@ -59,7 +63,7 @@ class _Reading:
         if not hits:
             return
         for segment in _segments(line):
-            for pattern in self.index.patterns(hits):
+            for pattern in self.index.patterns(hits) if _speaks(segment) else ():
                 event = _recognise(pattern, segment, self.place.file, chunk, at)
                 if event:
                     first, last = self.kept.setdefault(pattern.name, ([], deque(maxlen=KEEP)))
@@ -67,6 +71,22 @@ class _Reading:
         for kind in self.index.kinds(hits):
             if self.block is None:
                 self.block = kind.start(line, self.place)
+
+    def thinned(self, chunk: Chunk) -> dict[int, set[int]]:
+        """The hits of a chunk without those that would add nothing: of a pattern that is full only the last few lines count."""
+        full = {name for name, (first, _) in self.kept.items() if len(first) >= KEEP}
+        if not full:
+            return chunk.hits
+        settled = {hit for hit in set().union(*chunk.hits.values()) if self.index.settled(hit, full)}
+        seen: dict[int, int] = dict.fromkeys(settled, 0)
+        kept: dict[int, set[int]] = {}
+        for at in sorted(chunk.hits, reverse=True):
+            wanted = {hit for hit in chunk.hits[at] if seen.get(hit, 0) < KEEP}
+            for hit in wanted & settled:
+                seen[hit] += 1
+            if wanted:
+                kept[at] = wanted
+        return kept
 
     def end_block(self) -> None:
         if self.block is not None:
@@ -82,8 +102,9 @@ def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
         head = head or chunk.data[:TAIL_BYTES]
         size += len(chunk.data)
         lines = chunk.first_line + chunk.data.count(b"\n") - (1 if chunk.data.endswith(b"\n") else 0)
-        for at, number, raw in _wanted_lines(chunk, reading):
-            reading.take(read_line(raw, number), chunk.hits.get(at, set()), chunk, at)
+        hits = reading.thinned(chunk)
+        for at, number, raw in _wanted_lines(chunk, hits, reading):
+            reading.take(read_line(raw, number), hits.get(at, set()), chunk, at)
         tail, tail_line = _tail(tail, tail_line, chunk)
     reading.end_block()
     events = [event for first, last in reading.kept.values() for event in (*first, *last)]
@@ -97,10 +118,10 @@ def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
     return Parsed.total([Parsed(inputs=(about,), events=tuple(events)), *reading.parts])
 
 
-def _wanted_lines(chunk: Chunk, reading: _Reading) -> Iterator[tuple[int, int, str]]:
+def _wanted_lines(chunk: Chunk, hits: dict[int, set[int]], reading: _Reading) -> Iterator[tuple[int, int, str]]:
     """Offset, number and text of each line that has a hit, and of every line while a block is open."""
     data, position, number = chunk.data, 0, chunk.first_line
-    starts = iter(sorted(chunk.hits))
+    starts = iter(sorted(hits))
     upcoming = next(starts, None)
     while position < len(data):
         if reading.block is None:
@@ -114,6 +135,11 @@ def _wanted_lines(chunk: Chunk, reading: _Reading) -> Iterator[tuple[int, int, s
         end = len(data) if end < 0 else end
         yield position, number, data[position:end].decode("utf-8", "replace")
         position, number = end + 1, number + 1
+
+
+def _speaks(line: Line) -> bool:
+    """The program speaks itself; in a line that logs a request it quotes what its user typed."""
+    return line.level != "REQUEST" and not line.message.startswith("Received request")
 
 
 def _segments(line: Line) -> list[Line]:

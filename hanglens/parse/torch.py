@@ -44,5 +44,7 @@ PATTERNS = (
     Pattern("torch.sigterm", r"Sending process (?P<pid>\d{1,10}) closing signal SIG(?P<signal>\w+)"),
     Pattern("torch.running", r"Running collective: CollectiveFingerPrint\(SequenceNumber=(?P<seq>\d{1,18}),? ?OpType=(?P<op>\w+)"),
     Pattern("torch.world", r"\bworld_size=(?P<world>\d{1,6}),? rank=(?P<rank>\d{1,6})"),
-    Pattern("torch.store_barrier", r"\(world_size=(?P<world>\d{1,6}), worker_count=(?P<arrived>\d{1,6}), timeout=(?P<limit>[\d:]+)\)"),
+    Pattern("torch.store_barrier",
+            r"\(world_size=(?P<world>\d{1,6}), (?:worker_count|num_workers_joined)=(?P<arrived>\d{1,6}), timeout=(?P<limit>[\d:]+)[ )]",
+            literals=(", worker_count=", ", num_workers_joined=")),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from hanglens.verdict import Evidence, Fact
 
 _Scalar = str | int | float | bool | None
 
+_BLAMING = ("rank.", "stage.short")  # facts whose ranks are those at fault; the ranks of others are only those it is true of
 KEEP = 6  # lines of one condition that are cited
 
 
@@ -133,7 +134,10 @@ def _fact(condition: schema.FactCondition, seen: Observed) -> Match:
     values = {name: str(value) for fact in reversed(facts) for name, value in fact.values.items()}
     evidence = tuple(entry for fact in facts[:3] for entry in fact.evidence)
     pids = frozenset(pid for fact in facts for pid in fact.pids)
-    return Match(condition.path, held, len(facts), evidence, ranks, ranks, pids, values)
+    blames = condition.fact.startswith(_BLAMING)
+    return Match(
+        condition.path, held, len(facts), evidence, ranks, ranks if blames else frozenset(), pids if blames else frozenset(), values
+    )  # fmt: skip
 
 
 def _compares(condition: schema.FactCondition, fact: Fact) -> bool:

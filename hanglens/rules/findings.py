@@ -73,6 +73,7 @@ def _candidate(rule: Rule, seen: Observed) -> Candidate | None:
     if not match.held:
         return None
     against = [part for part in (evaluate(condition, seen) for condition in (*rule.against, *_moving(rule))) if part.held]
+    against += _went_on(rule, match, seen)
     culprits = match.culprits if rule.culprits == "matched" else _named(match)
     values = {**match.values, "ranks": _names(culprits or match.ranks, match.pids)}
     finding = Finding(
@@ -89,6 +90,16 @@ def _candidate(rule: Rule, seen: Observed) -> Candidate | None:
 def _moving(rule: Rule) -> tuple[FactCondition, ...]:
     """Against whatever should have stopped the job speaks that it moves to the end of the evidence."""
     return (FactCondition("moving", "job.moves_on"),) if rule.role == "cause" and rule.verdict in ("hung", "failed") else ()
+
+
+def _went_on(rule: Rule, match: Match, seen: Observed) -> list[Match]:
+    """Against a halt that stands on lines alone speaks that in each of their logs the job worked on below them."""
+    last = {str(fact.values["file"]): fact for fact in seen.facts.get("job.went_on", ())}
+    lines = [entry for entry in match.evidence if entry.file]
+    later = [last[e.file] for e in lines if e.file in last and (e.line or 0) < int(last[e.file].values["line"])]
+    if rule.role != "cause" or rule.verdict not in ("hung", "failed") or not lines or len(later) < len(lines):
+        return []
+    return [Match("went_on", held=True, number=1, evidence=later[0].evidence)]
 
 
 def _named(match: Match) -> frozenset[int]:

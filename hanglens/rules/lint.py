@@ -29,10 +29,10 @@ class Complaint:
     recommendation: str
 
 
-def lint(pack: RulePack) -> list[Complaint]:
-    """Every complaint on every rule of the pack."""
+def lint(pack: RulePack, beside: RulePack) -> list[Complaint]:
+    """Every complaint on every rule of the pack, which may speak of rules of the packs `beside` it."""
     facts = frozenset(load_facts())
-    ids = frozenset(rule.id for rule in pack.rules)
+    ids = frozenset(rule.id for rule in (*pack.rules, *beside.rules))
     return [
         Complaint(rule.id, message, recommendation)
         for rule in pack.rules

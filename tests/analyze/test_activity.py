@@ -128,3 +128,27 @@ def test_a_job_moves_on_unless_a_time_out_fired(more: tuple[Event, ...], moves: 
 def test_serving() -> None:
     """An engine that printed its last start-up line serves."""
     assert [fact.values["engine"] for fact in told(events=(event("sglang.ready"),))["job.serving"]] == ["sglang"]
+
+
+@pytest.mark.parametrize(
+    ("samples", "moves_on"), [((), True), ((BARRIER,), False), ((BARRIER, BARRIER), False), ((BARRIER, READS), True)], ids=str
+)
+def test_the_end_of_a_log_is_no_motion_where_stacks_stand(samples: tuple[str, ...], moves_on: bool) -> None:
+    """A bar that moved to the end of its log says that the job still moves only where no stack was taken, or one moved."""
+    bars = (event("progress.bar", percent=10, line=8), event("progress.bar", percent=20, line=9))
+    assert ("job.moves_on" in told(*(member(rank, *samples) for rank in range(2)), events=bars)) == moves_on
+
+
+@pytest.mark.parametrize(
+    ("events", "line"),
+    [
+        ((event("lmdeploy.accepted", session=1, line=3), event("lmdeploy.finished", session=1, line=9)), 9),
+        ((event("lmdeploy.finished", session=1, line=9),), None),
+        ((event("sglang.decode", throughput=5.0, line=4), event("sglang.decode", throughput=0.0, line=5)), 4),
+        ((event("vllm.ready", line=2),), 2),
+    ],
+    ids="answered ended decoded ready".split(),
+)
+def test_up_to_where_the_whole_job_went_on(events: tuple[Event, ...], line: int | None) -> None:
+    """A request asked and answered, tokens decoded, or ready: the last line of a log that shows all ranks at work."""
+    assert [fact.values["line"] for fact in told(events=events).get("job.went_on", ())] == ([line] if line else [])

@@ -63,6 +63,8 @@ def test_several_runs_in_one_log() -> None:
     lines = [event("a", line=9), event("b", line=60), event("c", line=9, file="other.log")]
     assert [e.name for e in joined(*runs, *lines).parsed.events] == ["vllm.start", "b", "c"]
     assert len(joined(runs[0], *lines).parsed.events) == 4
+    raised = [Traceback((), "ValueError: x", SourceRef("job.log", n)) for n in (20, 70)]
+    assert [t.ref.line for t in joined(*runs, *raised).parsed.tracebacks] == [70]
 
 
 def test_starts_of_several_processes_are_one_run() -> None:

@@ -150,3 +150,17 @@ def test_labelled_dumps_of_sixteen_ranks(case: str, shared: Path) -> None:
         pytest.skip("the labelled dumps are not here")
     about = build_incident(read_evidence(open_evidence([str(folder)]), RulePack(())), several_hosts=False)
     assert {entry.rank for entry in ranks_behind(about) if not entry.held} == {9, 14}
+
+
+@pytest.mark.parametrize(("op", "expected"), [("all_reduce", {}), ("broadcast", {1: False})])
+def test_an_older_dump_puts_nobody_behind(op: str, expected: dict[int, bool]) -> None:
+    """What needs every rank cannot be complete without the one whose dump lacks it; a broadcast's root may finish alone."""
+    calls = (call(1, 4, state="completed"), call(0, 5, op, state="completed"), call(0, 6))
+    assert behind(*dumps(0, 1), members_of("0", 0, 1), *calls) == expected
+
+
+def test_groups_of_one_name_with_other_members_are_two() -> None:
+    """A tensor-parallel group of each pipeline stage may bear the same name: ranks of one are not behind the other."""
+    groups = (members_of("tp", 0, 1), members_of("tp", 2, 3))
+    calls = (call(0, 9, group="tp"), call(1, 9, group="tp"), call(2, 3, group="tp", state="completed"))
+    assert behind(*dumps(0, 1, 2, 3), *groups, *calls) == {}

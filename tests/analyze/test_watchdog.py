@@ -83,3 +83,15 @@ def test_who_dumped_on_anothers_signal(rank: int, enqueued: int, completed: int,
 def test_no_time_out_no_fact() -> None:
     """Silence of the watchdog means nothing: some groups have a limit of years."""
     assert told(pg_status(0, 7)) == {}
+
+
+@pytest.mark.parametrize(
+    "second",
+    [timeout(5, 9, group_rank=1, line=2), timeout(None, 9, group_rank=0, line=2)],
+    ids=["not-the-global-rank", "twice-the-same-rank"],
+)
+def test_numbers_of_unnamed_groups_are_not_compared(second: Event) -> None:
+    """Where ranks in groups show that several groups speak and no line names them, their numbers say nothing of each other."""
+    alone = (timeout(None, 7, group_rank=0), timeout(None, 9, group_rank=1, line=1))
+    assert "collective.desync" in told(*alone)
+    assert "collective.desync" not in told(*alone, second, timeout(None, 8, group_rank=2, line=3))

@@ -43,8 +43,6 @@ def read(line: str) -> dict[str, Event]:
         ("Loading safetensors checkpoint shards:  56% Completed | 5/9 [00:13<00:11,  2.87s/it]", "progress.bar", {"done": "5"}),
         ("  0%|          | 0/9 [00:00<?, ?it/s]", "progress.bar", {"done": "0", "left": "?"}),
         ("model.bin:  10%|█         | 1.05G/9.98G [00:13<01:11, 80MB/s]", "progress.bar", {"done": "1.05G", "total": "9.98G"}),
-        ("step: 120 loss 2.3", "progress.step", {"step": "120"}),
-        ("iteration 7/100", "progress.step", {"step": "7"}),
         ("     8388608       2097152     float     sum      -1    133.2   62.98", "nccl_tests.row", {}),
         ("lmdeploy: 0.7.0.post3+e8a1", "engine.lmdeploy", {"version": "0.7.0.post3"}),
         ("lmdeploy==0.6.4", "engine.lmdeploy", {"version": "0.6.4"}),

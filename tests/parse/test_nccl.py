@@ -44,11 +44,6 @@ def read(line: str) -> dict[str, Event]:
         ("Connected all trees", "nccl.connected", {"what": "trees"}),
         ("NCCL_P2P_DISABLE set by environment to 1.", "nccl.switch", {"name": "NCCL_P2P_DISABLE", "value": "1"}),
         ("NCCL_SOCKET_IFNAME set by environment to =eth0", "nccl.switch", {"value": "=eth0"}),
-        (
-            "AllReduce: opCount 1f sendbuff 0x1 recvbuff 0x2 count 4096 datatype 7 op 0 root 0 comm 0x55d0 [nranks=8] stream 0x3",
-            "nccl.coll",
-            {"op": "AllReduce", "count": "1f", "elements": "4096", "comm": "0x55d0"},
-        ),
         ("[Service thread] Connection closed by localRank 3", "nccl.peer_closed", {"peer": "3"}),
         ("socketProgress: Connection closed by remote peer n2<40000>", "nccl.remote_closed", {"peer": "n2"}),
         ("Net : Connection closed by remote peer 10.0.0.2<40000>", "nccl.remote_closed", {"peer": "10.0.0.2"}),

@@ -14,8 +14,8 @@ from tests.builders import fact, rule
 def cause(rule_id: str, confidence: str = "possible", **fields: object) -> Candidate:
     """A cause that fired with this confidence, standing on one fact of rank 1."""
     levels = {} if confidence == "possible" else {confidence: "always"}
-    made = rule({"fact": "a"}, rule_id, confidence=levels, **fields)
-    return candidates([made], Observed(facts={"a": [fact("a", 1)], "b": [fact("b")]}))[0]
+    made = rule({"fact": "rank.a"}, rule_id, confidence=levels, **fields)
+    return candidates([made], Observed(facts={"rank.a": [fact("rank.a", 1)], "b": [fact("b")]}))[0]
 
 
 def outcome(*fired: Candidate, facts: dict[str, list[Fact]] | None = None) -> Conclusion:

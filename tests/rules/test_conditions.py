@@ -124,8 +124,8 @@ def test_on_which_ranks_a_fact_holds(on: str, facts: list[Fact], world: int | No
 
 
 def test_a_fact_gives_its_ranks_values_and_evidence() -> None:
-    """Its ranks are the possible culprits; the first fact's values fill texts."""
-    match = matched({"fact": "f"}, facts=[fact("f", 1, op="a"), fact("f", 2, op="b")])
+    """The ranks of a fact about ranks are the possible culprits; the first fact's values fill texts."""
+    match = matched({"fact": "rank.f"}, facts=[fact("rank.f", 1, op="a"), fact("rank.f", 2, op="b")])
     assert (match.culprits, match.values["op"], match.number, match.on_lines) == ({1, 2}, "a", 2, False)
     assert match.evidence
 
@@ -157,8 +157,8 @@ def test_combinations(condition: object, present: str, held: bool) -> None:
 
 def test_only_what_holds_speaks() -> None:
     """Branches that do not hold give no evidence and no culprits, and what must be absent has none to give."""
-    match = matched({"any": [A, B, {"not": {"fact": "c"}}]}, facts=[fact("b", 3)])
-    assert (match.culprits, [entry.text for entry in match.evidence]) == ({3}, ["b"])
+    match = matched({"any": [A, {"fact": "rank.b"}, {"not": {"fact": "c"}}]}, facts=[fact("rank.b", 3)])
+    assert (match.culprits, [entry.text for entry in match.evidence]) == ({3}, ["rank.b"])
     assert match.held_paths() == {"", "any.1", "any.2"}
 
 

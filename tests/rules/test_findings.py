@@ -167,8 +167,22 @@ def test_texts_are_filled() -> None:
     [("matched", {}, (2,)), ("none", {}, ()), ("none", {"culprit": 5}, (5,)), ("matched", {"culprit": 5}, (2, 5))],
 )
 def test_whom_a_rule_blames(culprits: str, captured: dict[str, int], expected: tuple[int, ...]) -> None:
-    """The ranks of matched facts only if the rule says so; a rank that a line names as guilty always."""
-    blaming = rule({"all": [{"fact": "a"}, {"pattern": "it broke here"}]}, culprits=culprits)
-    line = event("nccl-bug/made-up#all.1", rank=7, **captured)
-    (candidate,) = candidates([blaming], Observed(events={line.name: [line]}, facts={"a": [fact("a", 2)]}))
+    """The ranks of a fact about ranks only if the rule says so, those of other facts never; a rank that a line names as guilty always."""
+    blaming = rule({"all": [{"fact": "rank.a"}, {"fact": "b"}, {"pattern": "it broke here"}]}, culprits=culprits)
+    line = event("nccl-bug/made-up#all.2", rank=7, **captured)
+    (candidate,) = candidates([blaming], Observed(events={line.name: [line]}, facts={"rank.a": [fact("rank.a", 2)], "b": [fact("b", 3)]}))
     assert candidate.culprits == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "verdict", "confidence"),
+    [(9, "hung", "possible"), (3, "hung", "likely"), (9, "slow", "likely")],
+    ids="below above slow".split(),
+)
+def test_a_halt_does_not_stand_on_lines_that_the_job_outlived(line: int, verdict: str, confidence: str) -> None:
+    """If the job worked on below all the lines that a halt stands on, that speaks against it."""
+    halt = rule({"pattern": "it broke here"}, confidence={"likely": "always"}, verdict=verdict)
+    went_on = fact("job.went_on", file="job.log", line=line)
+    broke = event("nccl-bug/made-up#when", line=5)
+    (candidate,) = candidates([halt], Observed(events={broke.name: [broke]}, facts={"job.went_on": [went_on]}))
+    assert candidate.finding.confidence == confidence

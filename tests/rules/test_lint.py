@@ -43,7 +43,7 @@ UNTRANSLATED = {"en": "only English"}
 )
 def test_complaints(fields: dict[str, object], complaint: str | None) -> None:
     """Each thing that is wrong is told once, with what to do about it; a good rule gives none."""
-    found = lint(RulePack((rule(**{"when": LINE, **fields}),)))  # type: ignore[arg-type]
+    found = lint(RulePack((rule(**{"when": LINE, **fields}),)), beside=RulePack(()))  # type: ignore[arg-type]
     assert [c.message[: len(complaint)] for c in found if complaint] == ([complaint] if complaint else [])
     assert complaint or not found
     assert all(c.recommendation and c.rule == "nccl-bug/made-up" for c in found)
@@ -53,4 +53,4 @@ def test_our_own_rules_are_clean() -> None:
     """The packaged pack loads whole and gives no complaint."""
     pack = load_rules()
     assert pack.problems == ()
-    assert lint(pack) == []
+    assert lint(pack, beside=pack) == []
