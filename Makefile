@@ -10,7 +10,7 @@ DIST    := build/wheel
 SOURCES := pyproject.toml README.md LICENSE $(shell find hanglens/. rules/. ! -name __pycache__ ! -name '*.pyc')  # folders too: a file may vanish
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types layers rules check conformance clean
+.PHONY: help venv demo test lint types layers rules check bench conformance clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ rules: $(VENV)/.wheel  ## the rule files: their shape, and the snippets inside t
 	$(BIN)/hanglens rules test
 
 check: lint types layers rules test  ## all of these gates
+
+bench: $(VENV)/.wheel  ## how long large logs take (ARGS="20 200", in MB)
+	$(BIN)/python -m tests.benchmarks.search $(ARGS)
 
 conformance: $(VENV)/.wheel  ## do published engines still print what the tables name? Downloads 3.3 GB into build/ (ARGS=sglang)
 	$(BIN)/python tests/conformance/conformance.py $(ARGS)

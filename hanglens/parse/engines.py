@@ -27,5 +27,4 @@ PATTERNS = (
             literals=(" float ", " half ", " int8 ", " uint8 ", " double ", " bfloat16 ", " int32 ")),
     Pattern("log.error", r"\S", literals=("ERROR", "Error", "NCCL WARN", "[E", "[F", "Exception", "FATAL",
             "CRITICAL", "KeyboardInterrupt")),
-    Pattern("engine.lmdeploy", r"lmdeploy(?:\.version)?[:=]+ ?(?P<version>\d+\.\d+[\w.]*)"),
 )  # fmt: skip

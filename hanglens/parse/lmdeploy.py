@@ -14,10 +14,6 @@ PATTERNS = (
             literals=("input backend=",)),
     Pattern("lmdeploy.rank", r"(?:\brank\[(?P<rank>\d{1,6})\]|proc\[(?P<proc>\d{1,6})\] call method)", _LMDEPLOY,
             literals=("rank[", "proc[")),
-    Pattern("lmdeploy.call", r"proc\[(?P<rank>\d{1,6})\] call method: <(?P<method>\w+)>", _LMDEPLOY),
-    Pattern("lmdeploy.singleton", r"pid:(?P<pid>\d{1,10}) - Creating instance of singleton class (?P<what>\w+)", _LMDEPLOY),
-    Pattern("lmdeploy.request", r"Receive ADD_MESSAGE Request", _LMDEPLOY),
-    Pattern("lmdeploy.response", r"Response: num_outputs=(?P<outputs>\d{1,18})", _LMDEPLOY),
     Pattern("lmdeploy.finished", r"session (?P<session>\d{1,18}) finished, reason", _LMDEPLOY, literals=(" finished, reason",)),
     Pattern("lmdeploy.accepted", r"session=(?P<session>\d{1,18}), input_tokens=", _LMDEPLOY, literals=(", input_tokens=",)),
 )  # fmt: skip

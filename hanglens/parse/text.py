@@ -17,6 +17,7 @@ TAIL_BYTES = 64 << 10
 TAIL_LINES = 300
 CONTEXT = 2
 WRAPPED = 2  # lines below one that a terminal may have wrapped
+_ANCHORS = ("^", "$", "\\A", "\\Z", "(?<!", "(?<=")
 SEARCHED = 64 << 10  # characters of a line in which a pattern is searched
 
 
@@ -33,6 +34,18 @@ class PatternIndex:
                 wanted.setdefault(literal, []).append(kind)
         self.scanner = Scanner(list(wanted))
         self._wanted = [wanted[literal] for literal in self.scanner.literals]
+        self._anchored = {p.name for p in patterns if p.wraps or any(sign in p.expression.replace("[^", "[") for sign in _ANCHORS)}
+
+    def promising(self, raw: str, hits: set[int]) -> bool:
+        """Whether something may come of a line with these literals; to ask is far cheaper than to take its prefixes off.
+
+        The message is a part of the raw line unless control codes stand in it, so what is not anchored to the message's
+        ends is found in the raw line too.
+        """
+        if not raw.rstrip("\r\n").isprintable():
+            return True
+        unsure = {w.name: w for hit in hits for w in self._wanted[hit]}.values()
+        return any(not isinstance(w, Pattern) or w.name in self._anchored or search(w.expression, raw[: 2 * SEARCHED]) for w in unsure)
 
     def patterns(self, hits: set[int]) -> list[Pattern]:
         """The patterns worth trying on a line with these literals."""
@@ -104,7 +117,8 @@ def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
         lines = chunk.first_line + chunk.data.count(b"\n") - (1 if chunk.data.endswith(b"\n") else 0)
         hits = reading.thinned(chunk)
         for at, number, raw in _wanted_lines(chunk, hits, reading):
-            reading.take(read_line(raw, number), hits.get(at, set()), chunk, at)
+            if reading.block is not None or index.promising(raw, hits.get(at, set())):
+                reading.take(read_line(raw, number), hits.get(at, set()), chunk, at)
         tail, tail_line = _tail(tail, tail_line, chunk)
     reading.end_block()
     events = [event for first, last in reading.kept.values() for event in (*first, *last)]

@@ -44,8 +44,6 @@ def read(line: str) -> dict[str, Event]:
         ("  0%|          | 0/9 [00:00<?, ?it/s]", "progress.bar", {"done": "0", "left": "?"}),
         ("model.bin:  10%|█         | 1.05G/9.98G [00:13<01:11, 80MB/s]", "progress.bar", {"done": "1.05G", "total": "9.98G"}),
         ("     8388608       2097152     float     sum      -1    133.2   62.98", "nccl_tests.row", {}),
-        ("lmdeploy: 0.7.0.post3+e8a1", "engine.lmdeploy", {"version": "0.7.0.post3"}),
-        ("lmdeploy==0.6.4", "engine.lmdeploy", {"version": "0.6.4"}),
     ],
 )  # fmt: skip
 def test_wordings(line: str, name: str, fields: dict[str, str]) -> None:

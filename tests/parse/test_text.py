@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -219,3 +219,27 @@ def test_a_pattern_of_two_names_fires_once_a_line() -> None:
 def test_never_raises(data: bytes) -> None:
     """Any bytes are a text of some kind."""
     assert len(read(data, kinds=BLOCKS).inputs) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "2026-01-05 01:00:00,000 - lmdeploy - INFO - mark 7",
+        "\x1b[32mmark\x1b[0m 7",
+        "[rank0]: begins mark 7",
+        "old state\rmark 7",
+        "tab\tmark 7",
+    ],
+)
+def test_the_quick_look_loses_nothing(line: str) -> None:
+    """Whatever stands before a message, patterns with and without anchors find what they find in the message alone."""
+    anchored = Pattern("anchored", r"^(?:begins )?mark (?P<n>\d)$", literals=("mark",))
+    for pattern in (MARK, anchored):
+        slow = replace(pattern, wraps=True)  # what a terminal may have wrapped is always taken apart
+        assert found(read(line, pattern)) == found(read(line, slow))
+    assert found(read(line, MARK, anchored))
+
+
+def test_what_users_typed_is_not_what_the_program_says() -> None:
+    """A line that logs a request quotes its prompt, which may hold any log line."""
+    assert found(read("INFO 01-05 01:00:00 logger.py:42] Received request c-1: prompt: 'why NCCL mark 7', params: x")) == []
