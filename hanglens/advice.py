@@ -84,6 +84,7 @@ def next_evidence(
     open_causes = [c for c in fired if c.finding.role == "cause" and c.finding.confidence == "possible"]
     chosen = [conclusion.chosen] if conclusion.chosen else []
     ids = tuple(dict.fromkeys(c.rule.id for c in (*chosen, *open_causes)))
+    ids = ids if len(ids) > 1 else ()  # one alone is told apart from nothing
     steps = [NextEvidence(what=step.what, command=step.command, splits=ids) for c in (*chosen, *open_causes) for step in c.rule.next]
     general = [NextEvidence(what=e.what, command=e.command, splits=ids) for e in _general(facts, incident)]
     ordered = [*general, *steps] if facts.get("wedge.symmetric") else [*steps, *general]

@@ -55,9 +55,9 @@ def test_readme_links_lead_somewhere(root):
 
 
 def test_rule_guide_names_sources_and_its_example_is_a_good_rule(root, tmp_path):
-    """rules/README.md names every source, and the whole rule it shows passes `rules lint` and `rules test`."""
+    """rules/README.md names every source and category, and the whole rule it shows passes `rules lint` and `rules test`."""
     guide = (root / "rules" / "README.md").read_text(encoding="utf-8")
-    assert not [source for source in SOURCES if source not in guide]
+    assert not [name for name in (*SOURCES, *CATEGORIES) if name not in guide]
     example = guide.split("```yaml\n", 1)[1].split("```", 1)[0]
     folder = tmp_path / "nccl-shm"
     folder.mkdir()

@@ -22,6 +22,7 @@ QUOTES = 6
 RANK_ROWS = 20
 OTHERS = 6
 _QUOTE_LENGTH = 200
+_SEEN = 3  # observations that are shown where no cause is
 _PLACE_LENGTH = 48
 _WHY_LENGTH = 400
 
@@ -106,14 +107,28 @@ class _Page:
         return " · ".join(self.say(name, n=value) for name, value in named if value is not None)
 
     def evidence(self) -> Iterator[RenderableType]:
-        quotes = _best(self.v.lead) if self.v.lead else [("+", q) for card in self.v.observations[:3] for q in card.supporting[:1]]
-        if not quotes:
+        if self.v.lead:
+            quotes = _best(self.v.lead)
+            if quotes:
+                yield self.heading("Evidence")
+                yield _indented(self.quotes(quotes))
             return
-        yield self.heading("Evidence" if self.v.lead else "What is seen")
+        shown: set[str] = set()
+        for card in self.v.observations:
+            quote = next((q for q in card.supporting if q.place not in shown), None)
+            if quote and len(shown) < _SEEN:
+                if not shown:
+                    yield self.heading("What is seen")
+                shown.add(quote.place)
+                yield _indented(Words(self.text(card.finding.title)))
+                yield Padding(self.quotes([("+", quote)]), (0, 0, 0, 4))
+
+    def quotes(self, quotes: list[tuple[str, Quote]]) -> Table:
+        """Places beside what stands there."""
         grid = _grid()
         for sign, quote in quotes:
             grid.add_row(Words(_short(quote.place), style="cyan" if sign == "+" else "yellow"), self.quoted(sign, quote))
-        yield _indented(grid)
+        return grid
 
     def quoted(self, sign: str, quote: Quote) -> Words:
         words = Words(cut(quote.text.strip(), _QUOTE_LENGTH))
