@@ -65,13 +65,20 @@ def _compiled(expression: str) -> regex.Pattern[str]:
     return regex.compile(expression)
 
 
+@lru_cache(maxsize=4096)
+def _parsed(expression: str) -> tuple[Sequence[tuple[object, object]], bool]:
+    """The expression's tree, and whether case is ignored in all of it."""
+    tree: Any = _sre_parser.parse(expression)
+    return tree, bool(tree.state.flags & re.IGNORECASE)
+
+
 _FAULTS = (re.error, regex.error, ValueError, OverflowError, RecursionError)  # a flag or a number may be wrong, too
 
 
 def fault(expression: str) -> str:
     """What is wrong with a regular expression; nothing if Python's own parser and the one that searches take it."""
     try:
-        _sre_parser.parse(expression)
+        _parsed(expression)
         _compiled(expression)
     except _FAULTS as error:
         return str(error)
@@ -86,10 +93,10 @@ def required_literals(expression: str) -> tuple[str, ...]:
     (' failed to pass monitoredBarrier',)
     """
     try:
-        tree: Any = _sre_parser.parse(expression)
+        tree, ignores_case = _parsed(expression)
     except _FAULTS:
         return ()
-    best = None if tree.state.flags & re.IGNORECASE else _best(tree)
+    best = None if ignores_case else _best(tree)
     return tuple(sorted(best)) if best and min(map(len, best)) >= SHORTEST_LITERAL else ()
 
 

@@ -56,7 +56,7 @@ class Group:
 def groups(incident: Incident) -> dict[str, Group]:
     """All groups by name; point-to-point calls are left out, since they need not match on all ranks."""
     found: dict[str, Group] = {}
-    parts, nobodys = _parts(incident), Group("")
+    parts = _parts(incident)
     for entry in incident.parsed.group_members:
         name = _name(parts, entry.group, min(entry.members, default=-1))
         group = found.setdefault(name, Group(name))
@@ -69,9 +69,9 @@ def groups(incident: Incident) -> dict[str, Group]:
             group.calls[call.rank][call.seq] = call
             group.members.add(call.rank)
     for status in incident.parsed.group_statuses:
-        group = found.get(_name(parts, status.group, status.rank), nobodys)
-        if status.rank in group.members or not group.members:
-            group.status[status.rank] = status
+        name = _name(parts, status.group, status.rank)
+        if name in found and (status.rank in found[name].members or not found[name].members):
+            found[name].status[status.rank] = status
     return found
 
 

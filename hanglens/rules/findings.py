@@ -89,7 +89,11 @@ def _candidate(rule: Rule, seen: Observed) -> Candidate | None:
 
 def _moving(rule: Rule) -> tuple[FactCondition, ...]:
     """Against whatever should have stopped the job speaks that it moves to the end of the evidence."""
-    return (FactCondition("moving", "job.moves_on"),) if rule.role == "cause" and rule.verdict in ("hung", "failed") else ()
+    return (FactCondition("moving", "job.moves_on"),) if _halts(rule) else ()
+
+
+def _halts(rule: Rule) -> bool:
+    return rule.role == "cause" and rule.verdict in ("hung", "failed")
 
 
 def _went_on(rule: Rule, match: Match, seen: Observed) -> list[Match]:
@@ -97,7 +101,7 @@ def _went_on(rule: Rule, match: Match, seen: Observed) -> list[Match]:
     last = {str(fact.values["file"]): fact for fact in seen.facts.get("job.went_on", ())}
     lines = [entry for entry in match.evidence if entry.file]
     later = [last[e.file] for e in lines if e.file in last and (e.line or 0) < int(last[e.file].values["line"])]
-    if rule.role != "cause" or rule.verdict not in ("hung", "failed") or not lines or len(later) < len(lines):
+    if not _halts(rule) or not lines or len(later) < len(lines):
         return []
     return [Match("went_on", held=True, number=1, evidence=later[0].evidence)]
 
