@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 
-from hanglens.model import DumpFailure, Frame, Parsed, Process, Stack
+from hanglens.model import DumpFailure, Frame, OpenFile, Parsed, Process, Stack, ThreadState
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A process of the job. `rank` is None for one that is no rank or whose rank is not known; `samples` are its dumps in order."""
+    """A process of the job. `rank` is None for one that is no rank or whose rank is not known.
+
+    `standings` are its dumps in order, `threads` the kernel's counts of its threads in order.
+    """
 
     rank: int | None
     host: str | None = None
@@ -39,6 +42,8 @@ class Member:
     how_known: str = ""
     process: Process | None = None
     standings: tuple[Standing, ...] = ()
+    threads: tuple[ThreadState, ...] = ()
+    open_files: tuple[OpenFile, ...] = ()
     failures: tuple[DumpFailure, ...] = ()
     collected: bool = False
 

@@ -111,7 +111,9 @@ class DumpFailure:
 class Process:
     """What /proc, ps or a dump header said of a process; partial, to be merged by pid or by `group`.
 
-    `state` is the letter of /proc/PID/stat (R S D T t Z); `syscall` the number as text, or `running`.
+    `state` is the letter of /proc/PID/stat (R S D T t Z); `syscall` the number as text, or `running`, `argument` its first one, the
+    file descriptor for those that read. `rank` is its global rank
+    where whoever collected it found one, `how_known` by what; `namespace_pid` the pid that it prints inside of its container.
     """
 
     ref: SourceRef
@@ -122,10 +124,57 @@ class Process:
     state: str = ""
     wchan: str = ""
     syscall: str = ""
+    argument: int | None = None
     tracer: int | None = None
     environ: Mapping[str, str] = field(default_factory=dict)
     text: str = ""
     group: str = ""
+    rank: int | None = None
+    how_known: str = ""
+    namespace_pid: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadState:
+    """One thread at one instant, as the kernel counts it.
+
+    `voluntary` is how often it gave up the CPU to wait so far: a thread that waits in one place all the while adds nothing to it.
+    """
+
+    ref: SourceRef
+    pid: int
+    thread_id: str
+    state: str
+    voluntary: int
+    syscall: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """What a file descriptor of a process leads to: a path, `pipe:[inode]`, `socket:[inode]`."""
+
+    ref: SourceRef
+    pid: int
+    descriptor: int
+    target: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """One host's bundle: who collected when, and which ranks its launcher said it started there.
+
+    `began` is when the first process of the job was started, in seconds of the host's local clock, as its logs print it.
+    """
+
+    ref: SourceRef
+    host: str
+    began: float | None = None
+    text: str = ""
+    expected_ranks: tuple[int, ...] = ()
+    present_ranks: tuple[int, ...] = ()
+    grown_logs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +374,9 @@ class Parsed:
     stacks: tuple[Stack, ...] = ()
     dump_failures: tuple[DumpFailure, ...] = ()
     processes: tuple[Process, ...] = ()
+    threads: tuple[ThreadState, ...] = ()
+    open_files: tuple[OpenFile, ...] = ()
+    collections: tuple[Collection, ...] = ()
     tracebacks: tuple[Traceback, ...] = ()
     collectives: tuple[Collective, ...] = ()
     group_members: tuple[GroupMembers, ...] = ()

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import regex
 
-from hanglens.analyze.cite import cite_event, cite_frame
-from hanglens.analyze.stacks import same_place
+from hanglens.analyze.cite import cite, cite_event, cite_frame
+from hanglens.analyze.stacks import moved
 from hanglens.incident import Incident, Member
 from hanglens.model import Event
 from hanglens.verdict import Fact
@@ -18,7 +18,7 @@ TAIL = 25  # a bar or counter this close to the end of its log is where the log 
 
 
 def activity_facts(incident: Incident) -> Iterator[Fact]:
-    """stack.*, rpc.callees_idle, job.idle, job.progressing, job.moves_on, job.went_on and job.serving."""
+    """stack.*, rpc.callees_idle, job.idle, job.progressing, job.steps, job.moves_on, job.went_on and job.serving."""
     yield from _standings(incident)
     yield from _samples(incident)
     yield from _serving(incident)
@@ -26,9 +26,21 @@ def activity_facts(incident: Incident) -> Iterator[Fact]:
     yield from _went_on(incident)
     moving = list(_progressing(incident))
     yield from moving
+    stepped = list(_stepped(incident))
+    yield from stepped
+    moving += stepped
     timed_out = any(event.name.startswith("torch.timeout") for event in incident.parsed.events)
     if moving and not timed_out and not _stood(incident):
         yield Fact(name="job.moves_on", evidence=moving[0].evidence)
+
+
+def _stepped(incident: Incident) -> Iterator[Fact]:
+    """A rank that stood in a collective at one sample and has left it by the last one: it was completed, and so every member came."""
+    left = [m for m in _workers(incident) if moved(m) and any(s.waits_for_others and s.kind != "gpu-wait" for s in m.standings[:-1])]
+    evidence = [cite_frame(s.at, s.stack, m.rank) for m in left[:3] for s in (m.standings[0], m.standings[-1]) if s.at]
+    evidence += [cite(t.ref, t.text, m.rank) for m in left[:1] for t in (m.threads[:1] + m.threads[-1:])]
+    if left:
+        yield Fact(name="job.steps", ranks=tuple(m.rank for m in left if m.rank is not None), values={"of": len(_workers(incident))}, evidence=tuple(evidence))
 
 
 def _went_on(incident: Incident) -> Iterator[Fact]:
@@ -50,7 +62,7 @@ def _went_on(incident: Incident) -> Iterator[Fact]:
 def _stood(incident: Incident) -> bool:
     """Stacks that were not seen to move: the end of a log alone does not say that the job still moves when they are taken."""
     workers = _workers(incident)
-    return bool(workers) and all(len(m.standings) < 2 or same_place(m.standings[0], m.standings[-1]) for m in workers)
+    return bool(workers) and not any(map(moved, workers))
 
 
 def _workers(incident: Incident) -> list[Member]:
@@ -86,7 +98,7 @@ def _standings(incident: Incident) -> Iterator[Fact]:
 def _samples(incident: Incident) -> Iterator[Fact]:
     sampled = [m for m in _workers(incident) if len(m.standings) > 1]
     for name, still in (("stack.still", True), ("stack.moving", False)):
-        ranks = [m for m in sampled if same_place(m.standings[0], m.standings[-1]) is still]
+        ranks = [m for m in sampled if moved(m) is not still]
         if ranks:
             number = max(len(m.standings) for m in ranks)
             evidence = tuple(cite_frame(m.standing.at, m.standing.stack, m.rank) for m in ranks[:3] if m.standing and m.standing.at)

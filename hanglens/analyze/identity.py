@@ -53,6 +53,8 @@ def claims(parsed: Parsed, world: int | None, scope_of: dict[str, str], pid_of_g
     for event in parsed.events:
         yield from _from_event(event, world, scope_of[event.ref.file])
     for process in parsed.processes:
+        if process.pid is not None and process.rank is not None:
+            yield Claim((scope_of[process.ref.file], process.pid), process.rank, process.how_known, 6, host=process.host)
         if process.pid is not None and process.environ.get("RANK", "").isdigit():
             yield Claim((scope_of[process.ref.file], process.pid), int(process.environ["RANK"]), "environment of the process", 6)
     for report in parsed.ras_reports:

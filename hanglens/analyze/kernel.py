@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+
+import regex
 
 from hanglens.analyze.cite import cite_event
 from hanglens.incident import Incident
-from hanglens.model import Event
+from hanglens.model import Event, Parsed
 from hanglens.verdict import Fact
 
 BEFORE = 60.0  # seconds before the first line of the job's logs from which on a kernel line may belong to it
+_OF_PROCESSES = regex.compile(r"oom-kill|[Kk]illed process|[Oo]ut of memory|segfault|general protection|blocked for more than|state:D\b")
 
 
 def kernel_facts(incident: Incident) -> Iterator[Fact]:
@@ -28,6 +32,19 @@ def kernel_facts(incident: Incident) -> Iterator[Fact]:
         yield Fact(name="kernel.of_others", evidence=tuple(map(cite_event, events[:3])))
 
 
+def without_earlier_kills(parsed: Parsed) -> Parsed:
+    """The evidence without what the kernel did to processes before the job was started; what it says of the hardware still counts."""
+    told = [collection.began for collection in parsed.collections if collection.began is not None]
+    if not told:
+        return parsed
+
+    def counts(event: Event) -> bool:
+        past = event.source == "kernel" and _before(event, min(told))
+        return not (past and (event.name == "log.error" or _OF_PROCESSES.search(event.text)))
+
+    return replace(parsed, events=tuple(filter(counts, parsed.events)))
+
+
 def _pid(event: Event) -> int | None:
     return int(event.fields["pid"]) if event.fields.get("pid") else None
 
@@ -42,6 +59,9 @@ def _before(event: Event, began: float | None) -> bool:
 
 
 def _began(incident: Incident) -> float | None:
-    """When the first line of the job's own logs was printed."""
+    """When the job was started, as its host says; else when the first line of its own logs was printed."""
+    told = [collection.began for collection in incident.parsed.collections if collection.began is not None]
+    if told:
+        return min(told)
     logs = [about for about in incident.parsed.inputs if not about.kind.startswith("kernel")]
     return min((about.first_time.seconds for about in logs if about.first_time and about.first_time.dated), default=None)

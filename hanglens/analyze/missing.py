@@ -6,10 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import regex
+
 from hanglens.analyze.cite import cite, cite_collective, cite_event, cite_frame, unique
 from hanglens.analyze.ras import ras_facts
 from hanglens.analyze.recorder import ranks_behind, recorder_facts, undumped
-from hanglens.analyze.stacks import describe, same_place
+from hanglens.analyze.stacks import describe, moved
 from hanglens.analyze.stages import stage_facts, track_of
 from hanglens.analyze.watchdog import behind_by_signal, timeouts
 from hanglens.incident import Incident, Member, Standing
@@ -19,7 +21,9 @@ from hanglens.verdict import Evidence, Fact
 
 _KINDS = ("stack", "flight-recorder", "watchdog", "nccl-init", "stage", "ras", "ras?")
 _ELSEWHERE = ("rpc-wait", "waiting", "rendezvous", "idle")  # waits of their own, that say nothing of who is late
+_GIVEN = regex.compile(r"(?:\w+\.)*_?(?:broadcast\w*|i?recv\w*|scatter\w*|monitored_barrier|barrier)$")  # what workers wait in for work
 _OPEN, _FUTEX = ("257", "2"), ("202",)  # x86-64 numbers of openat, open and futex
+_READS = ("0", "17", "19", "295")  # read, pread64, readv, preadv
 _IO = ("0", "17", "7", "232", "281", "45", "47")  # read, pread64, poll, epoll_wait, epoll_pwait, recvfrom, recvmsg
 
 
@@ -49,8 +53,8 @@ def _everyone(incident: Incident) -> list[Member]:
 
 def missing_facts(incident: Incident) -> Iterator[Fact]:
     """rank.missing_from_collective for each rank that is, rank.maybe_missing for those that may be, and wedge.symmetric."""
-    if any(_moved(member) for member in _everyone(incident)):
-        return
+    if any(moved(member) for member in _everyone(incident) if any(s.waits_for_others for s in member.standings)):
+        return  # who has left a collective was not held up in it
     cases: dict[int, Case] = defaultdict(Case)
     _by_stack(incident, cases)
     _by_recorder(incident, cases)
@@ -74,10 +78,6 @@ def _who(member: Member) -> int:
 
 def _member(incident: Incident, who: int) -> Member | None:
     return incident.member(who) if who >= 0 else next((m for m in incident.others if _who(m) == who), None)
-
-
-def _moved(member: Member) -> bool:
-    return len(member.standings) > 1 and not same_place(member.standings[0], member.standings[-1])
 
 
 def _holds(incident: Incident, rank: int, case: Case) -> bool:
@@ -189,7 +189,7 @@ def _fact(incident: Incident, rank: int, case: Case) -> Fact:
         ranks=(rank,) if rank >= 0 else (),
         pids=(member.pid,) if member and member.pid is not None else (),
         values={
-            "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "wait": _wait(member), "first": case.first,
+            "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "wait": _wait(member), "parked": _parked(member), "first": case.first,
             "how": ",".join(kinds), "kinds": len(kinds), "seen": _seen(incident, member, case),
             "pid": str(member.pid) if member and member.pid else "PID",
             "of": incident.world_size or len(_everyone(incident)) or len(incident.members),
@@ -207,7 +207,9 @@ def _seen(incident: Incident, member: Member | None, case: Case) -> str:
     clear: two kinds agree, or one does and the rank sleeps in a call of its own; glimpse: one stack of a rank that runs, or
     nothing but a line that is not in its log.
     """
-    still = bool(member and len(member.standings) > 1)
+    still = bool(member and moved(member) is False)
+    if (member and moved(member)) or (set(case.kinds) == {"stack"} and _may_idle(member, case.op)):
+        return "glimpse"
     kinds = {kind.rstrip("?") for kind in case.kinds}
     if len(kinds) > 1:
         return "lasting" if still or {"watchdog", "ras"} & set(case.kinds) else "clear"
@@ -215,6 +217,25 @@ def _seen(incident: Incident, member: Member | None, case: Case) -> str:
         return "glimpse"
     sure = any(m.standing and m.standing.kind != "gpu-wait" for m in waiting_members(incident))
     return "clear" if still or kinds != {"stack"} or (sure and _sleeps(member)) else "glimpse"
+
+
+def _may_idle(member: Member | None, op: str) -> bool:
+    """Whether it may be a server that has nothing to hand out: its peers wait to be given something, and it waits for input from outside."""
+    standing = member.standing if member else None
+    if member is None or standing is None or not _GIVEN.match(op):
+        return False
+    wait = _wait(member)
+    asks_outside = wait == "io" and not reads_file(member)
+    return asks_outside or wait == "lock" or any(frame.file.endswith(".py") for frame in _inside(standing))
+
+
+def reads_file(member: Member) -> str:
+    """The file, named pipe or device that a process is in the middle of reading; empty if it reads none, or a socket, a terminal or its input."""
+    process = member.process
+    if process is None or process.syscall not in _READS or not process.argument:
+        return ""
+    found = next((file for file in member.open_files if file.descriptor == process.argument), None)
+    return found.target if found and found.target.startswith("/") and not found.target.startswith(("/dev/pts/", "/dev/tty")) else ""
 
 
 def _has_nccl_log(incident: Incident, member: Member | None) -> bool:
@@ -251,7 +272,11 @@ def _process_evidence(member: Member | None) -> list[Evidence]:
     process = member.process if member else None
     if process is None or not process.text.lstrip().startswith("State"):
         return []
-    return [cite(process.ref, process.text, member.rank if member else None)]
+    waits = [state for state in member.threads if member.standing and state.thread_id == member.standing.stack.thread_id] if member else []
+    read = [file for file in member.open_files if file.target == reads_file(member)] if member else []
+    cited = [(process.ref, process.text), *((f.ref, f.text) for f in read[:1])]
+    cited += [(s.ref, s.text) for s in (waits[0], waits[-1])] if len(waits) > 1 else []
+    return [cite(ref, text, member.rank if member else None) for ref, text in cited]
 
 
 def _last_words(incident: Incident, rank: int) -> str:
@@ -274,6 +299,14 @@ def _wait(member: Member | None) -> str:
     if call in _IO:
         return "io"
     return "compute" if call == "running" else "python" if standing else "unknown"
+
+
+def _parked(member: Member | None) -> bool:
+    """Whether its thread was not scheduled once between two samples: it waits in the kernel, and neither polls nor works."""
+    if member is None or member.standing is None or moved(member) is not False:
+        return False
+    states = [state for state in member.threads if state.thread_id == member.standing.stack.thread_id]
+    return len(states) > 1 and states[0].voluntary == states[-1].voluntary
 
 
 def _maybe(incident: Incident) -> Iterator[Fact]:

@@ -23,6 +23,7 @@ def process_facts(incident: Incident) -> Iterator[Fact]:
     """Facts of single processes, by their state and by what they raised."""
     for member in (*incident.members, *incident.others):
         yield from _state(member)
+    yield from _absent(incident)
     yield from _exits(incident)
     yield from _failures(incident)
 
@@ -43,6 +44,16 @@ def _state(member: Member) -> Iterator[Fact]:
         yield Fact(name="rank.uninterruptible", ranks=ranks, values={"pid": pid, "wchan": wchan}, evidence=tuple(evidence))
     elif state in ("Z", "X"):
         yield Fact(name="rank.gone", ranks=ranks, values={"how": "zombie"}, evidence=tuple(evidence))
+
+
+def _absent(incident: Incident) -> Iterator[Fact]:
+    """Ranks that the launcher started on a host where, by the list of all its processes, there is no such process any more."""
+    for collection in incident.parsed.collections:
+        gone = sorted(set(collection.expected_ranks) - set(collection.present_ranks))
+        if gone and collection.present_ranks:
+            there = [cite(m.process.ref, m.process.text, m.rank) for m in incident.members if m.process and m.rank in collection.present_ranks]
+            evidence = (cite(collection.ref, collection.text), *there[:4])
+            yield Fact(name="rank.gone", ranks=tuple(gone), values={"how": "no process"}, evidence=evidence)
 
 
 def _exits(incident: Incident) -> Iterator[Fact]:

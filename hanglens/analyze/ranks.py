@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
+from hanglens.analyze.containers import with_host_pids
 from hanglens.analyze.identity import Claim, Key, claims, resolve, tag_rank
+from hanglens.analyze.kernel import without_earlier_kills
 from hanglens.analyze.stacks import samples, working_thread
 from hanglens.analyze.worldsize import world_size
 from hanglens.incident import Incident, Member, Standing
 from hanglens.knowledge.tables import load_frames
-from hanglens.model import DumpFailure, Event, Input, Parsed, Process, Speaker, Stack
+from hanglens.model import DumpFailure, Event, Input, OpenFile, Parsed, Process, Speaker, Stack, ThreadState
 
 MOST_ROWS = 4096  # a world size beyond this is not believed without evidence of each rank
 _RUN_STARTS = ("lmdeploy.start", "vllm.start", "sglang.start")
@@ -21,6 +23,7 @@ def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
     """`several_hosts`: the first folder of every file's path stands for a host, so that equal pids are different processes."""
     parsed = _last_runs(parsed)
     scope_of = _Scopes(several=several_hosts)
+    parsed = without_earlier_kills(with_host_pids(parsed, scope_of))
     pid_of_group = _group_pids(parsed, scope_of)
     parsed = _with_pids(parsed, scope_of, pid_of_group)
     world, known_by = world_size(parsed)
@@ -153,10 +156,10 @@ def _processes(parsed: Parsed, scope_of: dict[str, str]) -> dict[Key, Process]:
 
 
 def _merge(a: Process, b: Process) -> Process:
-    says_state = b if b.text.lstrip().startswith("State") else a
+    says_state = b if b.text.lstrip().startswith("State") or not a.text else a
     return replace(
-        says_state, ppid=a.ppid or b.ppid, command=max(a.command, b.command, key=len), state=a.state or b.state, wchan=a.wchan or b.wchan,
-        syscall=a.syscall or b.syscall, tracer=a.tracer if a.tracer is not None else b.tracer, environ={**a.environ, **b.environ},
+        says_state, host=a.host or b.host, ppid=a.ppid or b.ppid, command=max(a.command, b.command, key=len), state=a.state or b.state, wchan=a.wchan or b.wchan,
+        syscall=a.syscall or b.syscall, argument=a.argument if a.argument is not None else b.argument, tracer=a.tracer if a.tracer is not None else b.tracer, environ={**a.environ, **b.environ},
     )  # fmt: skip
 
 
@@ -172,6 +175,13 @@ def _members(
         if failure.pid is not None:
             failures[scope_of[failure.ref.file], failure.pid].append(failure)
     hosts = {(scope_of[e.ref.file], e.speaker.pid): e.speaker.host for e in parsed.events if e.speaker.pid and e.speaker.host}
+    devices = _devices(parsed, scope_of)
+    threads: dict[Key, list[ThreadState]] = defaultdict(list)
+    for state in parsed.threads:
+        threads[scope_of[state.ref.file], state.pid].append(state)
+    files: dict[Key, list[OpenFile]] = defaultdict(list)
+    for file in parsed.open_files:
+        files[scope_of[file.ref.file], file.pid].append(file)
     by_rank: dict[int, Member] = {}
     others: list[Member] = []
     for key in sorted({*stacks, *failures, *processes, *chosen}):
@@ -179,9 +189,11 @@ def _members(
         if claim is None and _helps(process, stacks[key]):
             continue
         member = Member(
-            rank=claim.rank if claim else None, host=(claim.host if claim else None) or hosts.get(key), pid=key[1],
-            device=claim.device if claim else None, how_known=claim.how if claim else "", process=process,
-            standings=_standings(stacks[key]), failures=tuple(failures[key]), collected=bool(stacks[key] or failures[key] or process),
+            rank=claim.rank if claim else None, host=(claim.host if claim else None) or hosts.get(key) or (process.host if process else None),
+            pid=key[1], device=claim.device if claim and claim.device is not None else devices.get(key),
+            how_known=claim.how if claim else "", process=process, standings=_standings(stacks[key]), threads=tuple(threads[key]),
+            open_files=tuple(files[key]),
+            failures=tuple(failures[key]), collected=bool(stacks[key] or failures[key] or process),
         )  # fmt: skip
         if claim:
             by_rank[claim.rank] = member
@@ -193,6 +205,15 @@ def _members(
     loose = _loose_stacks(parsed)
     members = [_row(rank, by_rank.get(rank), told, loose.get(rank, [])) for rank in sorted(everyone)]
     return members, others
+
+
+def _devices(parsed: Parsed, scope_of: dict[str, str]) -> dict[Key, int]:
+    """The GPU of each process that nvidia-smi lists on one GPU only."""
+    found: dict[Key, set[int]] = defaultdict(set)
+    for gpu in parsed.gpus:
+        for pid in gpu.pids:
+            found[scope_of[gpu.ref.file], pid].add(gpu.index)
+    return {key: indices.pop() for key, indices in found.items() if len(indices) == 1}
 
 
 def _row(rank: int, member: Member | None, told: dict[int, str], loose: list[Stack]) -> Member:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from hanglens.analyze.recorder import Group, groups
-from hanglens.analyze.stacks import same_place
+from hanglens.analyze.stacks import moved
 from hanglens.analyze.stages import stage_of_ranks
 from hanglens.incident import Incident, Member
 from hanglens.model import Collective, Event
@@ -128,7 +128,7 @@ def _stack_group(same: list[Member]) -> StackGroup:
         processes=tuple(f"pid {m.pid}" for m in same if m.rank is None),
         frames=tuple(f.text or f.function for f in standing.stack.frames[:FRAMES]) if standing else (),
         waiting_in=standing.kind if standing else None,
-        moving=any(not same_place(m.standings[0], m.standings[-1]) for m in sampled) if sampled else None,
+        moving=any(map(moved, sampled)) if sampled else None,
     )
 
 

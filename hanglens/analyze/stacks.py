@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from hanglens.incident import Standing
+from hanglens.incident import Member, Standing
 from hanglens.knowledge.tables import FrameTable, load_frames
 from hanglens.model import Frame, Stack
 
 LANDMARKS = 3
+FEW_WAITS = 3  # what a thread may be woken for by chance while it waits in one place
+_BLOCKED = ("202", "47", "0", "98")  # futex, recvmsg, read on x86-64; futex on aarch64
 LONGEST_NAME = 200
 
 # A process's work may run outside of its main thread (Ray actors, overlap threads): what says most about it comes first.
@@ -83,3 +85,23 @@ def _dumps_of_file(threads: list[Stack]) -> list[list[Stack]]:
 def same_place(a: Standing, b: Standing) -> bool:
     """Both threads stand in the same calls at the same lines."""
     return [(f.function, f.file, f.line) for f in a.stack.frames] == [(f.function, f.file, f.line) for f in b.stack.frames]
+
+
+def moved(member: Member) -> bool | None:
+    """Whether a process moved between its first and its last sample; None where there is one sample only.
+
+    In a loop over one collective all samples show the same calls. Then the kernel's counts tell: a thread that blocks in one wait all the
+    while is not scheduled in between. Spinning on a GPU is no such wait, and a moment of it says nothing.
+    """
+    if len(member.standings) < 2:
+        return None
+    first, last = member.standings[0], member.standings[-1]
+    return not same_place(first, last) or (last.kind == "collective" and waits_made(member, last) >= FEW_WAITS)
+
+
+def waits_made(member: Member, standing: Standing) -> int:
+    """How often the thread went to wait anew between the samples; 0 if it was not once seen to block, as one that polls or spins."""
+    states = [state for state in member.threads if state.thread_id == standing.stack.thread_id]
+    if len(states) < 2 or not any(state.state == "S" and state.syscall in _BLOCKED for state in (states[0], states[-1])):
+        return 0
+    return states[-1].voluntary - states[0].voluntary

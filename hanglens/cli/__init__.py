@@ -11,10 +11,12 @@ from hanglens import __version__
 from hanglens.errors import HangLensError
 
 _COMMANDS = {
+    "collect": "gather the evidence of a job that runs on this host",
     "analyze": "diagnose saved evidence",
     "report": "render a saved diagnosis again",
     "explain": "the page of a rule or cause",
     "rules": "list, check and test rule packs",
+    "prepare": "the environment in which a hang can be explained, with its cost",
     "schema": "the JSON Schema of the diagnosis",
 }
 

@@ -10,7 +10,7 @@ from typing import BinaryIO
 from hanglens.errors import HangLensError
 from hanglens.knowledge.tables import load_tracks
 from hanglens.model import Gap, Input, Parsed
-from hanglens.parse import engines, environment, gdb, host, kernel, lmdeploy, nccl, proc, pyspy, ras, smi, torch, tracebacks
+from hanglens.parse import engines, environment, gdb, host, kernel, lmdeploy, manifest, nccl, proc, pyspy, ras, smi, threads, torch, tracebacks
 from hanglens.parse.blocks import Place
 from hanglens.parse.flight_recorder import HOW_TO_GET as HOW_TO_DUMP
 from hanglens.parse.flight_recorder import is_flight_recorder, parse_flight_recorder
@@ -34,7 +34,7 @@ _EMPTY = (  # files that mean something by being empty: how their name looks, wh
 )  # fmt: skip
 LARGEST_DOCUMENT = 256 << 20  # a JSON document is read whole; a larger one is no dump of ours
 
-_BLOCKS = (*pyspy.BLOCKS, *gdb.BLOCKS, *tracebacks.BLOCKS, *ras.BLOCKS, *smi.BLOCKS, *host.BLOCKS, *environment.BLOCKS)
+_BLOCKS = (*pyspy.BLOCKS, *gdb.BLOCKS, *tracebacks.BLOCKS, *ras.BLOCKS, *smi.BLOCKS, *host.BLOCKS, *threads.BLOCKS, *environment.BLOCKS)
 _PATTERNS = (*nccl.PATTERNS, *torch.PATTERNS, *lmdeploy.PATTERNS, *engines.PATTERNS, *kernel.PATTERNS)
 
 
@@ -66,6 +66,8 @@ def _read(place: Place, size: int, head: bytes, stream: BinaryIO, index: Pattern
         return _with_input(parse_flight_recorder(stream, place, size), place, "flight recorder", size)
     if pyspy.is_pyspy_json(head):
         return _with_input(pyspy.parse_pyspy_json(stream.read(LARGEST_DOCUMENT), place), place, "py-spy JSON", size)
+    if manifest.is_manifest(head):
+        return _with_input(manifest.parse_manifest(stream.read(LARGEST_DOCUMENT), place), place, "bundle manifest", size)
     if is_ras_json(head):
         return _with_input(parse_ras_json(stream.read(LARGEST_DOCUMENT), place), place, "NCCL RAS JSON", size)
     kind = proc.sniff_proc(head, place.file)

@@ -9,9 +9,10 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from hanglens.model import Parsed, Process, SourceRef
+from hanglens.model import OpenFile, Parsed, Process, SourceRef
 from hanglens.parse.blocks import Place
 
+MOST_DESCRIPTORS = 4096
 LONGEST = 4 << 20  # bytes of one snippet that are looked at
 SETTINGS = re.compile(
     r"(?:RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|GROUP_RANK|NODE_RANK|NNODES|CUDA_VISIBLE_DEVICES|CUDA_LAUNCH_BLOCKING|CUDA_MODULE_LOADING"
@@ -26,11 +27,12 @@ _STAT = re.compile(r"(?P<pid>\d+) \((?P<name>.{0,64})\) (?P<state>[RSDTtZXxKWPI]
 _ENVIRON = re.compile(rb"(?:[A-Za-z_][A-Za-z0-9_]{0,200}=[^\0]{0,4096}\0){2}")
 _COMMAND = re.compile(rb"(?:/|python|ray::|torchrun)[^\0\n]{0,4096}\0")
 _WCHAN = re.compile(rb"(?:0|[a-z_]\w{1,80})\s*")
+_DESCRIPTOR = re.compile(r"(?P<descriptor>\d{1,7}) [r-][w-] (?P<target>\S.{0,4096})")
 _SYSCALL = re.compile(rb"(?:running|-?\d{1,5}(?: 0x[0-9a-f]{1,16}){2,8})\s*")
 
 
 def sniff_proc(head: bytes, name: str) -> str | None:
-    """Which snippet the first 4 KiB of a file are: status, stat, cmdline, environ, wchan, syscall, or None.
+    """Which snippet the first 4 KiB of a file are: status, stat, cmdline, environ, wchan, syscall, fds, or None.
 
     `name` is the file's, with or without folders. By it alone are wchan, syscall and a command line without NULs told from
     other words and numbers.
@@ -44,6 +46,8 @@ def sniff_proc(head: bytes, name: str) -> str | None:
         return "environ"
     if _COMMAND.match(head) or ("cmdline" in name and _is_command(head)):
         return "cmdline"
+    if "fds" in name and _DESCRIPTOR.match(head.partition(b"\n")[0].decode("utf-8", "replace")):
+        return "fds"
     shapes = (("wchan", _WCHAN), ("syscall", _SYSCALL))
     return next((kind for kind, shape in shapes if kind in name and shape.fullmatch(head)), None)
 
@@ -60,6 +64,8 @@ def parse_proc(kind: str, data: bytes, place: Place) -> Parsed:
     text = data[:LONGEST].decode("utf-8", "replace")
     if kind == "status":
         return Parsed(processes=tuple(_statuses(text, place)))
+    if kind == "fds":
+        return Parsed(open_files=tuple(_descriptors(text, place)))
     return Parsed(processes=(_ONE[kind](text, place),)) if kind in _ONE else Parsed()
 
 
@@ -102,6 +108,13 @@ def _environ(text: str, place: Place) -> Process:
     return Process(SourceRef(place.file, 1), pid=place.pid, environ=kept, group=place.group)
 
 
+def _descriptors(text: str, place: Place) -> Iterator[OpenFile]:
+    for number, line in enumerate(text.split("\n")[:MOST_DESCRIPTORS], 1):
+        found = _DESCRIPTOR.fullmatch(line)
+        if found and place.pid is not None:
+            yield OpenFile(SourceRef(place.file, number), place.pid, int(found["descriptor"]), found["target"], line[:500])
+
+
 def _wchan(text: str, place: Place) -> Process:
     """`0` means that the process waits for nothing in the kernel, or that the reader may not know."""
     word = text.strip()
@@ -110,7 +123,9 @@ def _wchan(text: str, place: Place) -> Process:
 
 def _syscall(text: str, place: Place) -> Process:
     line = text.strip()
-    return Process(SourceRef(place.file, 1), pid=place.pid, syscall=line.split(" ")[0], text=line[:500], group=place.group)
+    words = line.split(" ")
+    argument = int(words[1], 16) if len(words) > 1 else None
+    return Process(SourceRef(place.file, 1), pid=place.pid, syscall=words[0], argument=argument, text=line[:500], group=place.group)
 
 
 def _number(text: str, default: int | None = None) -> int | None:

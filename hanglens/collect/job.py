@@ -1,0 +1,236 @@
+"""Find the whole job on this host from any one of its processes: up to what started it, down to all it started, and sideways.
+
+Nothing is taken for part of the job because it merely is a parent: a shell, a supervisor or a notebook may have started several.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from hanglens.collect.proctable import Proc, ProcTable, environ_of, executable_of, libraries_of, namespace_pid
+from hanglens.knowledge.tables import load_frames
+from hanglens.manifest import Role
+
+_STARTERS = re.compile(  # programs that start ranks or engines, as an argument of the command line
+    r"(?:^|[/\s])(?:torchrun|deepspeed|accelerate|mpirun|mpiexec(?:\.hydra)?|orterun|prterun|hydra_pmi_proxy|horovodrun|lmdeploy|vllm|sglang)(?:\s|$)"
+    r"|-m\s+(?:torch\.distributed\.(?:run|launch)|deepspeed|accelerate|lmdeploy|vllm|sglang)"
+    r"|torch/distributed/(?:run|launch)\.py|deepspeed/launcher"
+)
+_FORKED = re.compile(r"multiprocessing\.(?:spawn|forkserver)|--multiprocessing-fork")
+_TITLE = re.compile(r"^(?:ray|VLLM|vllm|sglang)::")
+_PYTHON = re.compile(r"python[\d.]*$|^pypy")
+_RAY_JOB = re.compile(r"/(?:worker-[0-9a-f]{8,64}-|python-core-driver-)([0-9a-f]{8})")
+MOST_LOCAL = 1024  # ranks on one host; what says more is no launcher
+_RANKS = (("RANK", "WORLD_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A process of the job; `environ` is all of its environment, and leaves this host only by an allow-list.
+
+    `pid` is the one that works from here, `namespace_pid` the one that the process itself prints in its logs.
+    """
+
+    proc: Proc
+    role: Role
+    environ: Mapping[str, str]
+    rank: int | None = None
+    how_known: str = ""
+    namespace_pid: int | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its pid on this host."""
+        return self.proc.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it was more than a zombie when it was found."""
+        return self.proc.state not in ("Z", "X")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """All processes of one job on this host, the ones that started it first."""
+
+    targets: tuple[Target, ...]
+
+    @property
+    def working(self) -> tuple[Target, ...]:
+        """Those that are worth a look: alive, and no helpers."""
+        return tuple(t for t in self.targets if t.alive and t.role != "helper")
+
+    @property
+    def pythons(self) -> tuple[Target, ...]:
+        """Those of them that run Python, and so have a stack for py-spy."""
+        return tuple(t for t in self.working if is_python(t.proc))
+
+    def with_ranks(self, found: Mapping[int, tuple[int, str]]) -> Job:
+        """The job with ranks by pid that its processes' variables name, for those of whom nothing better is known.
+
+        A process that was forked from a rank has that rank's variables too: of a process and its descendants the topmost counts, and of
+        others that claim one rank none.
+        """
+        known = {t.rank for t in self.targets if t.rank is not None}
+        parents = {t.pid: t.proc.ppid for t in self.targets}
+        claims: dict[int, list[int]] = defaultdict(list)
+        for pid, (rank, _) in found.items():
+            if rank not in known and found.get(parents.get(pid, 0), (None, ""))[0] != rank:
+                claims[rank].append(pid)
+        sole = {pids[0] for pids in claims.values() if len(pids) == 1}
+        return Job(tuple(
+            replace(t, role="rank", rank=found[t.pid][0], how_known=found[t.pid][1]) if t.pid in sole and t.rank is None else t for t in self.targets
+        ))  # fmt: skip
+
+    @property
+    def expected_ranks(self) -> list[int]:
+        """The ranks that the launcher said it started here; none if it said nothing, or if a process did not let us read what it was told."""
+        if any(not t.environ for t in self.pythons):
+            return []
+        expected: set[int] = set()
+        for target in self.targets:
+            local, size = (target.environ.get(name, "") for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+            if target.rank is not None and local.isdigit() and size.isdigit() and int(local) < int(size) <= MOST_LOCAL:
+                expected |= {target.rank - int(local) + n for n in range(int(size))}
+        return sorted(expected)
+
+
+def is_python(proc: Proc) -> bool:
+    """Whether a process runs Python; where we may not know its program, by its command line and title."""
+    program = executable_of(proc.pid) or (proc.command[0] if proc.command else proc.name)
+    return bool(_PYTHON.search(os.path.basename(program)) or _TITLE.match(proc.line) or _PYTHON.search(proc.name))
+
+
+def is_helper(proc: Proc) -> bool:
+    """Whether it only serves ranks: resource trackers, compile workers, Ray's own daemons."""
+    return bool(load_frames().helper_commands.search(proc.line) or load_frames().helper_commands.search(proc.name))
+
+
+def find_job(table: ProcTable, pids: Sequence[int]) -> Job:
+    """The job that these processes belong to. `pids` are in the table."""
+    members: dict[int, None] = {}
+    for pid in pids:
+        members.update(dict.fromkeys(_family(table, pid)))
+    for pid in _joined(table, members):
+        members.update(dict.fromkeys(_family(table, pid)))
+    for pid in _of_ray_job(table, members, pids):
+        members.update(dict.fromkeys(table.below(pid)))
+    return Job(tuple(_targets(table, _without_other_jobs(table, members, pids))))
+
+
+def root_of(table: ProcTable, pid: int) -> int:
+    """The topmost process above it that belongs to the same job."""
+    child = table.procs[pid]
+    for parent in table.above(pid):
+        if not _started_by(child, parent):
+            break
+        child = parent
+    return child.pid
+
+
+def _family(table: ProcTable, pid: int) -> list[int]:
+    return list(table.below(root_of(table, pid)))
+
+
+def _started_by(child: Proc, parent: Proc) -> bool:
+    """Whether the parent is part of the child's job, and not just where somebody typed a command."""
+    if _STARTERS.search(parent.line) or parent.name in ("raylet", "torchrun"):
+        return parent.name not in ("bash", "sh", "dash", "zsh", "tmux", "screen", "sshd")
+    if not is_python(parent):
+        return False
+    return bool(_FORKED.search(child.line) or _TITLE.match(child.line) or child.command == parent.command or child.name in ("raylet", "gcs_server"))
+
+
+def _joined(table: ProcTable, members: Iterable[int]) -> list[int]:
+    """Ranks that were started one by one, by a shell say: they were told the same meeting point in the same network."""
+    known = set(members)
+    meetings = {meeting for pid in known if (meeting := _meeting(pid))}
+    if not meetings:
+        return []
+    others = (proc for proc in table.procs.values() if proc.pid not in known and is_python(proc))
+    return [proc.pid for proc in others if _meeting(proc.pid) in meetings]
+
+
+def _meeting(pid: int) -> tuple[str, str, str] | None:
+    environ = environ_of(pid)
+    address, port = environ.get("MASTER_ADDR", ""), environ.get("MASTER_PORT", "")
+    if not port or not any(name in environ for name, _ in _RANKS):
+        return None
+    try:
+        return address, port, os.readlink(f"/proc/{pid}/ns/net")
+    except OSError:
+        return None
+
+
+def _of_ray_job(table: ProcTable, members: Iterable[int], pids: Sequence[int]) -> list[int]:
+    """The driver and the workers of the same Ray job, wherever Ray started them."""
+    known = set(members)
+    jobs = {job for pid in pids if (job := ray_job(pid))}
+    if not jobs:
+        return []
+    return [proc.pid for proc in table.procs.values() if proc.pid not in known and is_python(proc) and ray_job(proc.pid) in jobs]
+
+
+def _without_other_jobs(table: ProcTable, members: Iterable[int], pids: Sequence[int]) -> list[int]:
+    """Without the workers of other jobs of the same Ray cluster."""
+    jobs = {job for pid in pids if (job := ray_job(pid))}
+    if not jobs:
+        return list(members)
+    return [pid for pid in members if ray_job(pid) in (None, *jobs)]
+
+
+def ray_job(pid: int) -> str | None:
+    """The id of the Ray job that a driver or a worker belongs to, in the names of the logs it holds open."""
+    try:
+        descriptors = os.listdir(f"/proc/{pid}/fd")
+    except OSError:
+        return None
+    for descriptor in descriptors:
+        try:
+            found = _RAY_JOB.search(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+        except OSError:
+            continue
+        if found:
+            return found[1]
+    return None
+
+
+def _targets(table: ProcTable, members: Sequence[int]) -> list[Target]:
+    environs = {pid: environ_of(pid) for pid in members}
+    ranks = {pid: found for pid in members if (found := _rank(environs[pid])) is not None}
+    targets = []
+    for pid in members:
+        proc = table.procs[pid]
+        inherited = any(ranks.get(above.pid) == ranks.get(pid) for above in table.above(pid))
+        rank, how = (None, "") if inherited or pid not in ranks else ranks[pid]
+        targets.append(Target(proc, _role(table, proc, rank, members), environs[pid], rank, how, namespace_pid(pid)))
+    return targets
+
+
+def _rank(environ: Mapping[str, str]) -> tuple[int, str] | None:
+    """The global rank that a launcher told a process in its environment."""
+    for name, size in _RANKS:
+        rank, world = environ.get(name, ""), environ.get(size, "")
+        if rank.isdigit() and world.isdigit() and int(rank) < int(world) and int(world) > 1:
+            return int(rank), f"environment: {name}={rank}"
+    return None
+
+
+def _role(table: ProcTable, proc: Proc, rank: int | None, members: Sequence[int]) -> Role:
+    if is_helper(proc):
+        return "helper"
+    if rank is not None:
+        return "rank"
+    starts_others = any(child in members for child in table.children.get(proc.pid, ()))
+    if _STARTERS.search(proc.line) or (starts_others and proc.ppid not in members):
+        return "launcher"
+    return "worker" if is_python(proc) or proc.state == "Z" else "other"
+
+
+def uses_gpus_or_torch(pid: int) -> bool:
+    """Whether a process has loaded what a job of several GPUs needs, whatever its title says."""
+    return any(re.search(r"/lib(?:torch_cpu|torch_python|nccl|cuda)\.so", path) for path in libraries_of(pid))

@@ -1,0 +1,221 @@
+"""The job's own logs: where its output goes, which logs it holds open, and which its environment names.
+
+Files are read through /proc, so that a deleted one, and one inside of a container, is read as well.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hanglens.collect.job import Job, Target
+from hanglens.collect.proctable import ProcTable
+from hanglens.collect.staging import Attempt, Staging
+from hanglens.manifest import Cut
+
+HEAD = 1 << 20  # bytes from the beginning of a log that is cut: versions and start-up stand there
+MOST_FILES = 256
+_LOG_NAME = re.compile(r"(?i)\.(?:log|out|err|txt)(?:\.\d{1,3})?(?: \(deleted\))?$|nccl[^/]*$|^(?:stdout|stderr)$")
+_NO_LOG = re.compile(r"/(?:site|dist)-packages/|^/(?:dev|proc|sys|memfd:)")
+_MARK = b"\n[hanglens: %d bytes are left out here]\n"
+
+
+@dataclass(slots=True)
+class Log:
+    """A log file. `opened` is a path that works from here, `shown` the one that the job knows it by; `writers` hold it open."""
+
+    opened: str
+    shown: str
+    writers: list[Target] = field(default_factory=list)
+
+
+def sizes(logs: Iterable[Log]) -> dict[str, int]:
+    """How many bytes each log has by now, by the name that the job knows it by."""
+    found = {}
+    for log in logs:
+        with suppress(OSError):
+            found[log.shown] = os.stat(log.opened).st_size
+    return found
+
+
+def collect_logs(
+    job: Job, table: ProcTable, staging: Staging, *, extra: Sequence[Path], limit: int, before: Mapping[str, int]
+) -> None:  # fmt: skip
+    """Copy every log once, at most `limit` bytes of each; say of output that no file holds where it went.
+
+    `before` are their sizes when the first sample was taken, so that it is known which of them grew.
+    """
+    logs = find_logs(job, table)
+    for path in extra:
+        _add(logs, str(path), str(path), None)
+    names = _names([log.shown for log in logs])
+    for log, name in list(zip(logs, names, strict=True))[:MOST_FILES]:
+        _copy(log, name, staging, limit, before.get(log.shown))
+    for target, why, how in _unreadable_outputs(job, table):
+        staging.miss(Attempt(what="output of the process", pid=target.pid, rank=target.rank), "failed", why, how)
+
+
+def find_logs(job: Job, table: ProcTable) -> list[Log]:
+    """The logs of the job, each once, in the order in which they were found."""
+    logs: list[Log] = []
+    for target in (t for t in job.targets if t.alive):
+        for number, link in _written(target.pid):
+            if number in (1, 2) or _LOG_NAME.search(os.path.basename(link)):
+                _add(logs, f"/proc/{target.pid}/fd/{number}", link, target)
+        for path in _told(target):
+            _add(logs, f"/proc/{target.pid}/root{path}", path, target)
+    for reader in _readers(job, table):
+        for number, link in _written(reader):
+            _add(logs, f"/proc/{reader}/fd/{number}", link, None)
+    return logs
+
+
+def _add(logs: list[Log], opened: str, shown: str, writer: Target | None) -> None:
+    try:
+        about = os.stat(opened)
+    except OSError:
+        return
+    if not stat.S_ISREG(about.st_mode) or _NO_LOG.search(shown):
+        return
+    same = next((log for log in logs if _same(log.opened, about)), None)
+    if same is None:
+        logs.append(same := Log(opened, shown.removesuffix(" (deleted)")))
+    if writer is not None and writer not in same.writers:
+        same.writers.append(writer)
+
+
+def _same(opened: str, about: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(opened), about)
+    except OSError:
+        return False
+
+
+def _written(pid: int) -> Iterator[tuple[int, str]]:
+    """The descriptors that a process has open for writing, and what they lead to."""
+    folder = Path(f"/proc/{pid}/fd")
+    try:
+        numbers = sorted(map(int, os.listdir(folder)))
+    except OSError:
+        return
+    for number in numbers:
+        try:
+            link = os.readlink(folder / str(number))
+            if (folder / str(number)).lstat().st_mode & stat.S_IWUSR:
+                yield number, link
+        except OSError:
+            continue
+
+
+def _told(target: Target) -> Iterator[str]:
+    """Logs that the environment names, as absolute paths inside of the process's own root."""
+    try:
+        here = os.readlink(f"/proc/{target.pid}/cwd")
+    except OSError:
+        return
+    host = os.uname().nodename.split(".")[0]
+    pid = target.namespace_pid or target.pid
+    for name in ("NCCL_DEBUG_FILE", "LMDEPLOY_LOG_FILE"):
+        path = target.environ.get(name, "")
+        if path:
+            yield os.path.join(here, path.replace("%h", host).replace("%p", str(pid)).replace("%%", "%"))
+
+
+def _readers(job: Job, table: ProcTable) -> list[int]:
+    """Processes outside of the job that read its output through a pipe: `| tee job.log` writes it to a file."""
+    ours = {t.pid for t in job.targets}
+    pipes = {link for t in job.working for number, link in _written(t.pid) if number in (1, 2) and link.startswith("pipe:")}
+    return [pid for pid in table.procs if pid not in ours and pipes & set(_read_pipes(pid))] if pipes else []
+
+
+def _read_pipes(pid: int) -> Iterator[str]:
+    folder = Path(f"/proc/{pid}/fd")
+    try:
+        for name in os.listdir(folder):
+            link = os.readlink(folder / name)
+            if link.startswith("pipe:") and (folder / name).lstat().st_mode & stat.S_IRUSR:
+                yield link
+    except OSError:
+        return
+
+
+def _unreadable_outputs(job: Job, table: ProcTable) -> Iterator[tuple[Target, str, str]]:
+    """Output that no file holds: each place once, with how to get it now or have it next time."""
+    seen: set[str] = set()
+    readers = {link: pid for pid in _readers(job, table) for link in _read_pipes(pid)}
+    for target in job.working:
+        for number, link in _written(target.pid):
+            if number not in (1, 2) or link in seen:
+                continue
+            seen.add(link)
+            reader = table.procs.get(readers.get(link, -1))
+            if link.startswith("/dev/pts/") or link in ("/dev/tty", "/dev/console"):
+                yield target, f"its output goes to a terminal ({link}), and cannot be read from elsewhere", _FROM_TERMINAL
+            elif link == "/dev/null":
+                yield target, "its output is thrown away (/dev/null)", _NEXT_TIME
+            elif link.startswith("socket:"):
+                yield target, "its output goes to a socket, as under systemd", f"journalctl _PID={target.pid} > job.log; add it with --log job.log"
+            elif link.startswith("pipe:") and reader and not any(_written_files(reader.pid)):
+                yield target, f"its output goes through a pipe to {reader.line[:80]} (pid {reader.pid}), which writes no file", _FROM_PIPE
+
+
+def _written_files(pid: int) -> Iterator[str]:
+    return (link for _, link in _written(pid) if link.startswith("/") and not _NO_LOG.search(link))
+
+
+_FROM_TERMINAL = "copy the terminal's text into a file and add it: hanglens collect --log FILE …; next time start with: … 2>&1 | tee job.log"
+_FROM_PIPE = "save what that program received, `docker logs NAME > job.log` say, and add it with --log job.log"
+_NEXT_TIME = "next time start with: … 2>&1 | tee job.log"
+
+
+def _names(paths: Sequence[str]) -> list[str]:
+    """For each path its last folders, as many as tell it from the others."""
+    parts = [Path(path).parts[1:] for path in paths]
+    return ["_".join(_told_apart(part, parts)) for part in parts]
+
+
+def _told_apart(part: Sequence[str], parts: Iterable[Sequence[str]]) -> Sequence[str]:
+    others = [other for other in parts if other is not part]
+    length = next((n for n in range(1, len(part)) if all(other[-n:] != part[-n:] for other in others)), len(part))
+    return part[-length:]
+
+
+def _copy(log: Log, name: str, staging: Staging, limit: int, before: int | None) -> None:
+    """One that a single rank writes is named for it, so that its lines are that rank's."""
+    writers = [t for t in log.writers if t.role != "launcher"]
+    only = writers[0] if len(writers) == 1 and len(log.writers) == 1 and writers[0].rank is not None else None
+    prefix = f"pid{only.pid}." if only and not name.startswith(f"pid{only.pid}") else ""
+    attempt = Attempt(what="log", pid=only.pid if only else None, rank=only.rank if only else None, command=f"cat {log.shown}")
+    try:
+        data, cut = read_ends(log.opened, limit)
+    except OSError as error:
+        status = "refused" if isinstance(error, PermissionError) else "failed"
+        staging.miss(attempt, status, f"{log.shown}: {error.strerror or error}", "copy it yourself, and add it with --log FILE")
+        return
+    if data:
+        size = cut.bytes if cut else len(data)
+        staging.keep(attempt, f"logs/{prefix}{name}", data, cut=cut, grew=None if before is None else max(0, size - before))
+    else:
+        staging.miss(attempt, "ok", f"{log.shown} is empty")
+
+
+def read_ends(path: str, limit: int) -> tuple[bytes, Cut | None]:
+    """A file, or if it has more than `limit` bytes its beginning and its end, whole lines, with a line between that says what is missing."""
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= limit:
+            return file.read(limit), None
+        head = _whole_lines(file.read(min(HEAD, limit // 4)))
+        file.seek(size - (limit - len(head)))
+        tail = file.read(limit).partition(b"\n")[2]
+    left_out = size - len(head) - len(tail)
+    return head.rstrip(b"\n") + _MARK % left_out + tail, Cut(size, left_out, head.count(b"\n") + (not head.endswith(b"\n")))
+
+
+def _whole_lines(data: bytes) -> bytes:
+    return data[: data.rfind(b"\n") + 1] or data

@@ -1,0 +1,129 @@
+"""Stack dumps by py-spy, all processes of one sample as close together in time as can be.
+
+A process is stopped once a sample, for some milliseconds, and never left stopped: one that stood before (SIGSTOP) is read as it stands, without
+being touched, and one that stands after an attempt that was broken off is continued.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import msgspec
+
+from hanglens.collect.commands import Outcome, find_program, run
+from hanglens.collect.job import Target
+from hanglens.collect.proctable import state_of
+from hanglens.collect.procfs import as_owner
+from hanglens.collect.pyspy_text import as_json, as_text, rank_of, read_dump
+from hanglens.collect.staging import Attempt, Staging
+from hanglens.manifest import Status
+
+DEADLINE, NATIVE_DEADLINE = 15.0, 90.0  # seconds; --native reads the symbols of all libraries first
+STANDING = ("T", "t", "D")  # these do not run, so that they can be read without being stopped; and D could not be stopped
+
+_REFUSED = re.compile(r"Permission [Dd]enied|Operation not permitted|SYS_PTRACE|os error (?:1|13)\b")
+_GONE = re.compile(r"Failed to open process|Failed to get process executable name|No such process|os error 3\b")
+_TOO_OLD = re.compile(r"Failed to find python version|Failed to copy Py_Version|Failed to copy PyRuntime|Unsupported version of Python")
+_INSTALL = "pip install --upgrade py-spy"
+
+
+@dataclass(frozen=True, slots=True)
+class Dumper:
+    """py-spy, and how it is to be used."""
+
+    program: str
+    native: bool = False
+
+    def command(self, pid: int, *, touch: bool, variables: bool) -> list[str]:
+        """The call for one process. `touch`: stop it while it is read. `variables`: look for its rank in them."""
+        native = ["--native"] * (self.native and touch)  # py-spy walks native frames of a process that it stopped only
+        options = native + ["--locals"] * variables + ["--nonblocking"] * (not touch)
+        return [self.program, "dump", "--json", *options, "--pid", str(pid)]
+
+
+def find_dumper(*, native: bool) -> Dumper | None:
+    """py-spy, if it is installed."""
+    program = find_program("py-spy")
+    return Dumper(program, native) if program else None
+
+
+Ranks = dict[int, tuple[int, str]]
+"""Ranks by pid, each with how it is known."""
+
+
+def sample_stacks(targets: Sequence[Target], dumper: Dumper | None, staging: Staging, number: int, stop: threading.Event) -> Ranks:
+    """One dump of every process, in parallel; the ranks that its variables name.
+
+    Once `stop` is set no further dump is begun, and those that run are waited for.
+    """
+    if dumper is None:
+        for target in targets:
+            staging.miss(_attempt(target, ()), "failed", "py-spy is not installed", _INSTALL)
+        return {}
+    at_once = max(4, min(64, 2 * (os.cpu_count() or 1)))
+    with ThreadPoolExecutor(at_once, thread_name_prefix="py-spy") as pool:
+        found = pool.map(lambda target: None if stop.is_set() else _dump(target, dumper, staging, number), targets)
+        return {target.pid: rank for target, rank in zip(targets, found, strict=True) if rank}
+
+
+def _attempt(target: Target, command: Sequence[str]) -> Attempt:
+    return Attempt(what="py-spy dump", pid=target.pid, rank=target.rank, command=" ".join(["py-spy", *command[1:]]) if command else "")
+
+
+def _dump(target: Target, dumper: Dumper, staging: Staging, number: int) -> tuple[int, str] | None:
+    before = state_of(target.pid)
+    if before in ("", "Z", "X"):
+        why = "it is a zombie: it ended, and its parent has not taken notice" if before else "the process ended meanwhile"
+        staging.miss(_attempt(target, ()), "failed", why)
+        return None
+    command = dumper.command(target.pid, touch=before not in STANDING, variables=number == 1)
+    attempt = _attempt(target, command)
+    outcome = _careful(target.pid, command, before, deadline=NATIVE_DEADLINE if dumper.native else DEADLINE)
+    if outcome.status == "failed" and number == 1 and not _REFUSED.search(outcome.error):
+        command = dumper.command(target.pid, touch=before not in STANDING, variables=False)
+        outcome = _careful(target.pid, command, before, deadline=DEADLINE)
+    base = f"processes/pid{target.pid}.sample{number}.pyspy{'-native' if dumper.native else ''}"
+    if outcome.status == "ok":
+        return _keep(target, outcome, base, attempt, staging)
+    staging.miss(attempt, *explain(outcome, target))
+    return None
+
+
+def _careful(pid: int, command: Sequence[str], before: str, *, deadline: float) -> Outcome:
+    """Run py-spy; a process that it left standing, because it was ended in the middle, is continued."""
+    outcome = run(command, deadline=deadline)
+    if outcome.status != "ok" and before not in STANDING and state_of(pid) in ("T", "t"):
+        os.kill(pid, signal.SIGCONT)
+    return outcome
+
+
+def _keep(target: Target, outcome: Outcome, base: str, attempt: Attempt, staging: Staging) -> tuple[int, str] | None:
+    try:
+        threads = read_dump(outcome.output)
+    except msgspec.MsgspecError as error:
+        staging.miss(attempt, "failed", f"py-spy gave no dump: {error}", _INSTALL)
+        return None
+    staging.keep(attempt, f"{base}.json", as_json(threads))
+    staging.keep(attempt, f"{base}.txt", as_text(threads, target.pid, target.proc.line).encode("utf-8", "surrogateescape"))
+    return rank_of(threads)
+
+
+def explain(outcome: Outcome, target: Target) -> tuple[Status, str, str]:
+    """Why py-spy gave no dump, in a sentence, and what would unlock it."""
+    said = outcome.error
+    if outcome.status == "timed-out":
+        return "timed-out", f"py-spy: {outcome.reason}", f"py-spy dump --nonblocking --pid {target.pid}"
+    if _REFUSED.search(said):
+        return "refused", "the kernel refuses to trace it (ptrace)", f"{as_owner(target)}; `hanglens doctor` says which rule refuses"
+    if _GONE.search(said) or not state_of(target.pid):
+        return "failed", "the process ended meanwhile", ""
+    if _TOO_OLD.search(said):
+        return "failed", "py-spy does not know its Python, or it is no Python", _INSTALL
+    causes = [line.strip() for line in said.split("Stack backtrace:")[0].splitlines() if line.strip()]
+    return "failed", "py-spy: " + "; ".join(causes)[:500], f"py-spy dump --nonblocking --pid {target.pid}"

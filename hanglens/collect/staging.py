@@ -1,0 +1,179 @@
+"""The bundle while it grows: files in a hidden folder beside where it will lie, then moved into its place whole.
+
+A probe that was given up on may still be running; what it brings after the bundle is closed is thrown away.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path, PurePosixPath
+
+from isal import igzip
+
+from hanglens.errors import HangLensError
+from hanglens.manifest import NAME, Cut, Item, Manifest, Status, encode
+from hanglens.redact import Redactor
+
+ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What a probe is about to try: what, of which process, by which command; `began` is the monotonic clock's."""
+
+    what: str
+    pid: int | None = None
+    rank: int | None = None
+    command: str = ""
+    began: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _About:
+    """What came of an attempt, in the words of `hanglens.manifest.Item`."""
+
+    status: Status = "ok"
+    file: str = ""
+    reason: str = ""
+    how_to_collect: str = ""
+    bytes: int = 0
+    cut: Cut | None = None
+    grew: int | None = None
+    redactions: int = 0
+
+
+def utc(seconds: float) -> str:
+    """Seconds since the epoch as ISO 8601 in UTC, to the millisecond."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
+
+
+class Staging:
+    """Takes what the probes bring, redacts it, and writes down what each of them came to."""
+
+    def __init__(self, folder: Path, redactor: Redactor) -> None:
+        """`folder` is where the bundle will lie, as a folder or an archive.
+
+        Raises:
+            HangLensError: nothing can be written there.
+        """
+        try:
+            self.folder = Path(tempfile.mkdtemp(prefix=".hanglens-", suffix=".partial", dir=folder))
+        except OSError as error:
+            raise _unwritable(folder, error) from None
+        self._redactor, self._lock, self._closed = redactor, threading.Lock(), False
+        self._items: list[Item] = []
+        self._origin = time.time() - time.monotonic()
+
+    def keep(
+        self, attempt: Attempt, file: str, data: bytes, *, cut: Cut | None = None, grew: int | None = None, status: Status = "ok", reason: str = ""
+    ) -> None:  # fmt: skip
+        """Redact and write one file of text. If there is no space for it, that is noted and the others go on."""
+        with self._lock:
+            before = sum(self._redactor.counts.values())
+            data = self._redactor.bytes(data)
+            changed = sum(self._redactor.counts.values()) - before
+        self._write(attempt, file, data, _About(status=status, reason=reason, cut=cut, grew=grew, redactions=changed))
+
+    def keep_binary(self, attempt: Attempt, file: str, data: bytes) -> None:
+        """Write one file as it is: in a flight recorder's dump stand calls and sizes, no text of the job's."""
+        self._write(attempt, file, data, _About())
+
+    def _write(self, attempt: Attempt, file: str, data: bytes, about: _About) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            file = self._free(self._redactor.text(file))
+            target = self.folder / file
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+            except OSError as error:
+                target.unlink(missing_ok=True)
+                why = f"could not be written: {error.strerror or error}"
+                self._note(attempt, _About(status="failed", reason=why, how_to_collect="make room, or choose another place with -o"))
+                return
+            self._note(attempt, replace(about, file=file, bytes=len(data)))
+
+    def miss(self, attempt: Attempt, status: Status, reason: str, how_to_collect: str = "") -> None:
+        """Note what could not be had, and what would unlock it."""
+        with self._lock:
+            if not self._closed:
+                self._note(attempt, _About(status=status, reason=reason, how_to_collect=how_to_collect))
+
+    def _note(self, attempt: Attempt, about: _About) -> None:
+        text = self._redactor.text
+        self._items.append(
+            Item(
+                what=attempt.what, status=about.status, start=utc(self._origin + attempt.began),
+                seconds=round(time.monotonic() - attempt.began, 3), file=about.file, pid=attempt.pid, rank=attempt.rank,
+                command=text(attempt.command), reason=text(about.reason), how_to_collect=text(about.how_to_collect),
+                bytes=about.bytes, cut=about.cut, grew=about.grew, redactions=about.redactions,
+            )  # fmt: skip
+        )
+
+    def _free(self, file: str) -> str:
+        """The name, or one like it if it is taken."""
+        path, number = PurePosixPath(file), 1
+        while (self.folder / path).exists():
+            number += 1
+            path = PurePosixPath(file).with_name(f"{PurePosixPath(file).stem}-{number}{PurePosixPath(file).suffix}")
+        return str(path)
+
+    def close(self) -> list[Item]:
+        """Take nothing more; what was noted so far."""
+        with self._lock:
+            self._closed = True
+            return list(self._items)
+
+    def publish(self, manifest: Manifest, target: Path, name: str) -> None:
+        """Write the manifest and move everything into its place, whole: an archive if the name of `target` says so, else a folder.
+
+        Raises:
+            HangLensError: it cannot be written there; what was collected then stays in the hidden folder, which the message names.
+        """
+        try:
+            (self.folder / NAME).write_bytes(encode(manifest))
+            if target.name.endswith(ARCHIVE_SUFFIXES):
+                _pack(self.folder, target, name)
+                shutil.rmtree(self.folder, ignore_errors=True)
+            else:
+                self.folder.chmod(0o755)
+                self.folder.replace(target)
+        except OSError as error:
+            raise HangLensError(
+                f"cannot write {target}: {error.strerror or error}", f"what was collected lies in {self.folder}: analyze or pack it from there"
+            ) from None
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _pack(folder: Path, target: Path, name: str) -> None:
+    draft = target.with_name(f".{target.name}.partial")
+    try:
+        with igzip.open(draft, "wb", compresslevel=2) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.add(folder, arcname=name, filter=_anonymous)
+        os.chmod(draft, 0o600)  # what a job prints may concern nobody else on this host
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without the names of the user and the group who collected."""
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    return member
+
+
+def _unwritable(folder: Path, error: OSError) -> HangLensError:
+    return HangLensError(f"cannot write to {folder}: {error.strerror or error}", "choose another place with -o")

@@ -1,0 +1,66 @@
+"""Versions of what the job runs, read from the metadata of its own installed packages: nothing of it is imported.
+
+Format: `*.dist-info/METADATA` (packaging.python.org, core metadata), printed as `pip freeze` does.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib import metadata
+from pathlib import Path
+
+from hanglens.collect.job import Job, Target
+from hanglens.collect.proctable import executable_of, libraries_of
+from hanglens.collect.staging import Attempt, Staging
+
+_WORTH_KNOWING = re.compile(
+    r"(?i)(?:torch|torchvision|triton|lmdeploy|vllm|sglang|sgl-kernel|transformers|ray|deepspeed|accelerate|megatron-core|flash-attn|flashinfer\S*"
+    r"|xformers|deep-ep|deep-gemm|nixl|mooncake\S*|cupy\S*|numpy|nvidia-\S+|py-spy|hanglens|dlinfer\S*|uvloop|pyzmq|safetensors)$"
+)
+_SITE = re.compile(r"(.*/(?:site|dist)-packages)/")
+_KERNEL = Path("/proc/driver/nvidia/version")
+
+
+def collect_versions(job: Job, staging: Staging) -> None:
+    """Packages of the first rank, and of every other that runs from somewhere else; the driver's version beside them."""
+    seen: set[tuple[str, ...]] = set()
+    ranks = [t for t in job.pythons if t.rank is not None] or list(job.pythons)
+    for target in ranks:
+        sites, root = _sites(target), _root(target)
+        if sites and (root, *sites) not in seen:
+            seen.add((root, *sites))
+            _keep(target, tuple(f"/proc/{target.pid}/root{site}" for site in sites), staging)
+    if _KERNEL.exists():
+        staging.keep(Attempt(what="driver version", command=f"cat {_KERNEL}"), "host/driver-version.txt", _KERNEL.read_bytes())
+
+
+def _sites(target: Target) -> tuple[str, ...]:
+    """The folders of packages that a process has loaded libraries from, as it sees them."""
+    return tuple(sorted({match[1] for path in libraries_of(target.pid) if (match := _SITE.match(path))}))
+
+
+def _root(target: Target) -> str:
+    """What its paths are relative to: processes of one container have one."""
+    try:
+        return os.readlink(f"/proc/{target.pid}/ns/mnt")
+    except OSError:
+        return ""
+
+
+def _keep(target: Target, sites: tuple[str, ...], staging: Staging) -> None:
+    attempt = Attempt(what="package versions", pid=target.pid, rank=target.rank, command="pip freeze")
+    rows = {f"{name}=={version}" for name, version in _packages(sites) if _WORTH_KNOWING.match(name)}
+    if rows:
+        python = os.path.basename(executable_of(target.pid))
+        lines = [f"# packages of pid {target.pid} ({python}), from the metadata of their files", *sorted(rows, key=str.lower), ""]
+        staging.keep(attempt, f"versions/pid{target.pid}.packages.txt", "\n".join(lines).encode())
+
+
+def _packages(sites: tuple[str, ...]) -> list[tuple[str, str]]:
+    found = []
+    for package in metadata.distributions(path=list(sites)):
+        name, version = package.metadata["Name"], package.metadata["Version"]
+        if name and version:
+            found.append((str(name), str(version)))
+    return found
