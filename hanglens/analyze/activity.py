@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import regex
 
 from hanglens.analyze.cite import cite, cite_event, cite_frame
-from hanglens.analyze.stacks import moved
+from hanglens.analyze.stacks import counts_of, moved
 from hanglens.incident import Incident, Member
-from hanglens.model import Event
+from hanglens.model import Event, ThreadState
 from hanglens.verdict import Fact
 
 _WAITING = regex.compile(r"Waiting: [1-9]")
@@ -38,9 +38,13 @@ def _stepped(incident: Incident) -> Iterator[Fact]:
     """A rank that stood in a collective at one sample and has left it by the last one: it was completed, and so every member came."""
     left = [m for m in _workers(incident) if moved(m) and any(s.waits_for_others and s.kind != "gpu-wait" for s in m.standings[:-1])]
     evidence = [cite_frame(s.at, s.stack, m.rank) for m in left[:3] for s in (m.standings[0], m.standings[-1]) if s.at]
-    evidence += [cite(t.ref, t.text, m.rank) for m in left[:1] for t in (m.threads[:1] + m.threads[-1:])]
+    evidence += [cite(t.ref, t.text, m.rank) for m in left[:1] for t in _ends(counts_of(m, m.standings[-1]))]
     if left:
         yield Fact(name="job.steps", ranks=tuple(m.rank for m in left if m.rank is not None), values={"of": len(_workers(incident))}, evidence=tuple(evidence))
+
+
+def _ends(counts: list[ThreadState]) -> list[ThreadState]:
+    return [counts[0], counts[-1]] if len(counts) > 1 else []
 
 
 def _went_on(incident: Incident) -> Iterator[Fact]:

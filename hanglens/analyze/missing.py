@@ -11,7 +11,7 @@ import regex
 from hanglens.analyze.cite import cite, cite_collective, cite_event, cite_frame, unique
 from hanglens.analyze.ras import ras_facts
 from hanglens.analyze.recorder import ranks_behind, recorder_facts, undumped
-from hanglens.analyze.stacks import describe, moved
+from hanglens.analyze.stacks import counts_of, describe, moved
 from hanglens.analyze.stages import stage_facts, track_of
 from hanglens.analyze.watchdog import behind_by_signal, timeouts
 from hanglens.incident import Incident, Member, Standing
@@ -272,7 +272,7 @@ def _process_evidence(member: Member | None) -> list[Evidence]:
     process = member.process if member else None
     if process is None or not process.text.lstrip().startswith("State"):
         return []
-    waits = [state for state in member.threads if member.standing and state.thread_id == member.standing.stack.thread_id] if member else []
+    waits = counts_of(member, member.standing) if member and member.standing else []
     read = [file for file in member.open_files if file.target == reads_file(member)] if member else []
     cited = [(process.ref, process.text), *((f.ref, f.text) for f in read[:1])]
     cited += [(s.ref, s.text) for s in (waits[0], waits[-1])] if len(waits) > 1 else []
@@ -305,7 +305,7 @@ def _parked(member: Member | None) -> bool:
     """Whether its thread was not scheduled once between two samples: it waits in the kernel, and neither polls nor works."""
     if member is None or member.standing is None or moved(member) is not False:
         return False
-    states = [state for state in member.threads if state.thread_id == member.standing.stack.thread_id]
+    states = counts_of(member, member.standing)
     return len(states) > 1 and states[0].voluntary == states[-1].voluntary
 
 

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from hanglens.incident import Member, Standing
 from hanglens.knowledge.tables import FrameTable, load_frames
-from hanglens.model import Frame, Stack
+from hanglens.model import Frame, Stack, ThreadState
 
 LANDMARKS = 3
 FEW_WAITS = 3  # what a thread may be woken for by chance while it waits in one place
@@ -101,7 +101,12 @@ def moved(member: Member) -> bool | None:
 
 def waits_made(member: Member, standing: Standing) -> int:
     """How often the thread went to wait anew between the samples; 0 if it was not once seen to block, as one that polls or spins."""
-    states = [state for state in member.threads if state.thread_id == standing.stack.thread_id]
+    states = counts_of(member, standing)
     if len(states) < 2 or not any(state.state == "S" and state.syscall in _BLOCKED for state in (states[0], states[-1])):
         return 0
     return states[-1].voluntary - states[0].voluntary
+
+
+def counts_of(member: Member, standing: Standing) -> list[ThreadState]:
+    """The kernel's counts of the thread that works, in order of the samples."""
+    return [state for state in member.threads if state.thread_id == standing.stack.thread_id]

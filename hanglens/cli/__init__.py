@@ -12,6 +12,7 @@ from hanglens.errors import HangLensError
 
 _COMMANDS = {
     "collect": "gather the evidence of a job that runs on this host",
+    "doctor": "say what can be collected on this host, and what unlocks the rest",
     "analyze": "diagnose saved evidence",
     "report": "render a saved diagnosis again",
     "explain": "the page of a rule or cause",

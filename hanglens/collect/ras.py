@@ -23,7 +23,7 @@ _ADDRESS = re.compile(r"\[?(?P<host>[^\]]*?)\]?:(?P<port>\d{1,5})$")
 
 def sample_ras(job: Job, staging: Staging, number: int) -> None:
     """Ask once; a job without NCCL has no RAS, and nothing is said of it then."""
-    host, port = ras_address(job)
+    host, port = address(job)
     attempt = Attempt(what="NCCL RAS", command=f"ncclras -v -h {host} -p {port} -t {PATIENCE}")
     owner = _listener(port)
     if owner is not None and owner not in {t.pid for t in job.targets}:
@@ -48,11 +48,20 @@ def has_nccl(job: Job, libraries: list[str]) -> bool:
     return any("libnccl" in path for path in libraries) or any("NCCL_RAS_ADDR" in t.environ for t in job.targets)
 
 
-def ras_address(job: Job) -> tuple[str, int]:
+def address(job: Job) -> tuple[str, int]:
     """Where RAS listens: NCCL_RAS_ADDR of the ranks, by default localhost:28028."""
     told = next((t.environ["NCCL_RAS_ADDR"] for t in job.targets if t.environ.get("NCCL_RAS_ADDR")), "")
     found = _ADDRESS.match(told)
     return (found["host"] or "localhost", int(found["port"])) if found else ("localhost", DEFAULT_PORT)
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection((host, port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
 
 
 def _listener(port: int) -> int | None:

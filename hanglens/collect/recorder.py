@@ -22,46 +22,34 @@ DEADLINE = 20.0  # seconds until a dump that was asked for must be there; it tak
 SETTLED = 1.0  # seconds without growth after which a dump is whole
 LARGEST = 64 << 20
 _PREFIXES = ("TORCH_FR_DUMP_TEMP_FILE", "TORCH_NCCL_DEBUG_INFO_TEMP_FILE")
-_SIZES = ("TORCH_FR_BUFFER_SIZE", "TORCH_NCCL_TRACE_BUFFER_SIZE")
 _PIPE = "TORCH_NCCL_DEBUG_INFO_PIPE_FILE"
 _NEXT_TIME = 'start the next run with what `hanglens prepare` prints: eval "$(hanglens prepare)"'
 
 
 def collect_recorder(job: Job, staging: Staging, stop: threading.Event) -> None:
     """Ask every rank that has a pipe, wait for what they write, and copy all dumps that are younger than the job."""
-    ranks = [t for t in job.working if any(t.environ.get(name, "0") != "0" for name in _SIZES)]
+    ranks = [t for t in job.pythons if t.role != "launcher"]
     if not ranks:
-        _say_off(staging)
         return
-    asked = {path for target in ranks for path in _ask(target, staging)}
-    born = min(t.proc.started for t in ranks)
-    began = time.time() if asked else 0.0
+    began = time.time()
+    asked = [pipe for target in ranks if target.environ.get(_PIPE) for pipe in _ask(target, staging)]
+    if not any(target.environ.get(_PIPE) for target in ranks) and has_gpu():
+        why = f"{_PIPE} was not set when the job started, so that a live rank cannot be asked"
+        staging.miss(Attempt(what="flight recorder"), "failed", why, _NEXT_TIME)
     ends = time.monotonic() + DEADLINE
-    while asked and time.monotonic() < ends and not stop.is_set():
-        if len(_fresh(ranks, began)) >= len(asked):
-            break
+    while asked and time.monotonic() < ends and not stop.is_set() and len(_fresh(ranks, began)) < len(asked):
         stop.wait(0.25)
-    for path in _fresh(ranks, born):
+    for path in _fresh(ranks, min(t.proc.started for t in ranks)):
         _copy(path, staging)
-
-
-def _say_off(staging: Staging) -> None:
-    """Only NCCL jobs are expected to record; it is no loss to a job without GPUs."""
-    if has_gpu():
-        attempt = Attempt(what="flight recorder")
-        staging.miss(attempt, "failed", f"it is off: neither {_SIZES[0]} nor {_SIZES[1]} was set when the job started", _NEXT_TIME)
 
 
 def _ask(target: Target, staging: Staging) -> list[str]:
     """Tell the pipes of one process to dump; those that were told."""
-    prefix = target.environ.get(_PIPE, "")
-    attempt = Attempt(what="flight-recorder pipe", pid=target.pid, rank=target.rank, command=f"echo 1 > {prefix or 'PIPE'}RANK.pipe")
-    if not prefix:
-        staging.miss(attempt, "failed", f"{_PIPE} was not set when the job started, so that a live rank cannot be asked", _NEXT_TIME)
-        return []
+    prefix = target.environ[_PIPE]
+    attempt = Attempt(what="flight-recorder pipe", pid=target.pid, rank=target.rank, command=f"echo 1 > {prefix}RANK.pipe")
     number = str(target.rank) if target.rank is not None else "*"
     told = []
-    for pipe in glob.glob(f"/proc/{target.pid}/root{_absolute(target, prefix)}{number}.pipe"):
+    for pipe in glob.glob(f"/proc/{target.pid}/root{glob.escape(_absolute(target, prefix))}{number}.pipe"):
         try:
             _tell(pipe)
             told.append(pipe)
