@@ -40,7 +40,12 @@ def _stepped(incident: Incident) -> Iterator[Fact]:
     evidence = [cite_frame(s.at, s.stack, m.rank) for m in left[:3] for s in (m.standings[0], m.standings[-1]) if s.at]
     evidence += [cite(t.ref, t.text, m.rank) for m in left[:1] for t in _ends(counts_of(m, m.standings[-1]))]
     if left:
-        yield Fact(name="job.steps", ranks=tuple(m.rank for m in left if m.rank is not None), values={"of": len(_workers(incident))}, evidence=tuple(evidence))
+        yield Fact(
+            name="job.steps",
+            ranks=tuple(m.rank for m in left if m.rank is not None),
+            values={"of": len(_workers(incident))},
+            evidence=tuple(evidence),
+        )
 
 
 def _ends(counts: list[ThreadState]) -> list[ThreadState]:

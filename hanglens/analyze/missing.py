@@ -6,25 +6,19 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import regex
-
+from hanglens.analyze.blocked import may_idle, parked, reads_file, sleeps, wait_of
 from hanglens.analyze.cite import cite, cite_collective, cite_event, cite_frame, unique
 from hanglens.analyze.ras import ras_facts
 from hanglens.analyze.recorder import ranks_behind, recorder_facts, undumped
-from hanglens.analyze.stacks import counts_of, describe, moved
+from hanglens.analyze.stacks import counts_of, moved
 from hanglens.analyze.stages import stage_facts, track_of
 from hanglens.analyze.watchdog import behind_by_signal, timeouts
 from hanglens.incident import Incident, Member, Standing
-from hanglens.knowledge.tables import load_frames
 from hanglens.model import Frame
 from hanglens.verdict import Evidence, Fact
 
 _KINDS = ("stack", "flight-recorder", "watchdog", "nccl-init", "stage", "ras", "ras?")
 _ELSEWHERE = ("rpc-wait", "waiting", "rendezvous", "idle")  # waits of their own, that say nothing of who is late
-_GIVEN = regex.compile(r"(?:\w+\.)*_?(?:broadcast\w*|i?recv\w*|scatter\w*|monitored_barrier|barrier)$")  # what workers wait in for work
-_OPEN, _FUTEX = ("257", "2"), ("202",)  # x86-64 numbers of openat, open and futex
-_READS = ("0", "17", "19", "295")  # read, pread64, readv, preadv
-_IO = ("0", "17", "7", "232", "281", "45", "47")  # read, pread64, poll, epoll_wait, epoll_pwait, recvfrom, recvmsg
 
 
 @dataclass(slots=True)
@@ -189,8 +183,8 @@ def _fact(incident: Incident, rank: int, case: Case) -> Fact:
         ranks=(rank,) if rank >= 0 else (),
         pids=(member.pid,) if member and member.pid is not None else (),
         values={
-            "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "wait": _wait(member), "parked": _parked(member), "first": case.first,
-            "how": ",".join(kinds), "kinds": len(kinds), "seen": _seen(incident, member, case),
+            "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "first": case.first,
+            "wait": wait_of(member), "parked": parked(member), "how": ",".join(kinds), "kinds": len(kinds), "seen": _seen(incident, member, case),
             "pid": str(member.pid) if member and member.pid else "PID",
             "of": incident.world_size or len(_everyone(incident)) or len(incident.members),
             "waiting": len([m for m in waiting_members(incident) if _who(m) != rank]) or (incident.world_size or 1) - 1,
@@ -208,7 +202,7 @@ def _seen(incident: Incident, member: Member | None, case: Case) -> str:
     nothing but a line that is not in its log.
     """
     still = bool(member and moved(member) is False)
-    if (member and moved(member)) or (set(case.kinds) == {"stack"} and _may_idle(member, case.op)):
+    if (member and moved(member)) or (set(case.kinds) == {"stack"} and may_idle(member, case.op)):
         return "glimpse"
     kinds = {kind.rstrip("?") for kind in case.kinds}
     if len(kinds) > 1:
@@ -216,46 +210,11 @@ def _seen(incident: Incident, member: Member | None, case: Case) -> str:
     if kinds == {"stage"} or (kinds == {"nccl-init"} and not _has_nccl_log(incident, member)):
         return "glimpse"
     sure = any(m.standing and m.standing.kind != "gpu-wait" for m in waiting_members(incident))
-    return "clear" if still or kinds != {"stack"} or (sure and _sleeps(member)) else "glimpse"
-
-
-def _may_idle(member: Member | None, op: str) -> bool:
-    """Whether it may be a server that has nothing to hand out: its peers wait to be given something, and it waits for input from outside."""
-    standing = member.standing if member else None
-    if member is None or standing is None or not _GIVEN.match(op):
-        return False
-    wait = _wait(member)
-    asks_outside = wait == "io" and not reads_file(member)
-    return asks_outside or wait == "lock" or any(frame.file.endswith(".py") for frame in _inside(standing))
-
-
-def reads_file(member: Member) -> str:
-    """The file, named pipe or device that a process is in the middle of reading; empty if it reads none, or a socket, a terminal or its input."""
-    process = member.process
-    if process is None or process.syscall not in _READS or not process.argument:
-        return ""
-    found = next((file for file in member.open_files if file.descriptor == process.argument), None)
-    return found.target if found and found.target.startswith("/") and not found.target.startswith(("/dev/pts/", "/dev/tty")) else ""
+    return "clear" if still or kinds != {"stack"} or (sure and sleeps(member)) else "glimpse"
 
 
 def _has_nccl_log(incident: Incident, member: Member | None) -> bool:
     return any(e.source == "nccl" and member and e.speaker.rank == member.rank for e in incident.parsed.events)
-
-
-def _sleeps(member: Member | None) -> bool:
-    standing = member.standing if member else None
-    process = member.process if member else None
-    if standing and any(frame.file.endswith(".py") for frame in _inside(standing)):
-        return False  # in a queue, a selector or a lock of the standard library: an ordinary wait, which may end at any moment
-    if standing and any(load_frames().slow_work.search(describe(frame)) for frame in standing.stack.frames):
-        return False
-    return bool((standing and standing.stack.state == "idle") or (process and process.state in ("S", "D")))
-
-
-def _inside(standing: Standing) -> tuple[Frame, ...]:
-    """The frames that the one which says where the thread stands has called."""
-    frames = standing.stack.frames
-    return frames[: frames.index(standing.at)] if standing.at else frames
 
 
 def _by_turns(kinds: list[list[Evidence]]) -> list[Evidence]:
@@ -283,30 +242,6 @@ def _last_words(incident: Incident, rank: int) -> str:
     logs = [about for about in incident.parsed.inputs if about.kind.endswith("log")]
     told = [event for about in logs for event in about.tail if event.speaker.rank == rank]
     return told[-1].text[:160] if told else "?"
-
-
-def _wait(member: Member | None) -> str:
-    """What the absent rank itself is in, by its frames, else by its system call."""
-    standing = member.standing if member else None
-    if standing and standing.kind in ("file-lock", "jit", "weights", "idle"):
-        return {"file-lock": "lock"}.get(standing.kind, standing.kind)
-    process = member.process if member else None
-    call = process.syscall.split()[0] if process and process.syscall else ""
-    if call in _OPEN:
-        return "open"
-    if call in _FUTEX:
-        return "lock"
-    if call in _IO:
-        return "io"
-    return "compute" if call == "running" else "python" if standing else "unknown"
-
-
-def _parked(member: Member | None) -> bool:
-    """Whether its thread was not scheduled once between two samples: it waits in the kernel, and neither polls nor works."""
-    if member is None or member.standing is None or moved(member) is not False:
-        return False
-    states = counts_of(member, member.standing)
-    return len(states) > 1 and states[0].voluntary == states[-1].voluntary
 
 
 def _maybe(incident: Incident) -> Iterator[Fact]:

@@ -51,7 +51,9 @@ def _absent(incident: Incident) -> Iterator[Fact]:
     for collection in incident.parsed.collections:
         gone = sorted(set(collection.expected_ranks) - set(collection.present_ranks))
         if gone and collection.present_ranks:
-            there = [cite(m.process.ref, m.process.text, m.rank) for m in incident.members if m.process and m.rank in collection.present_ranks]
+            there = [
+                cite(m.process.ref, m.process.text, m.rank) for m in incident.members if m.process and m.rank in collection.present_ranks
+            ]
             evidence = (cite(collection.ref, collection.text), *there[:4])
             yield Fact(name="rank.gone", ranks=tuple(gone), values={"how": "no process"}, evidence=evidence)
 

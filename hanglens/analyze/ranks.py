@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TypeVar
 
 from hanglens.analyze.containers import with_host_pids
 from hanglens.analyze.identity import Claim, Key, claims, resolve, tag_rank
@@ -14,6 +15,8 @@ from hanglens.analyze.worldsize import world_size
 from hanglens.incident import Incident, Member, Standing
 from hanglens.knowledge.tables import load_frames
 from hanglens.model import DumpFailure, Event, Input, OpenFile, Parsed, Process, Speaker, Stack, ThreadState
+
+_OfProcess = TypeVar("_OfProcess", Stack, DumpFailure, ThreadState, OpenFile)
 
 MOST_ROWS = 4096  # a world size beyond this is not believed without evidence of each rank
 _RUN_STARTS = ("lmdeploy.start", "vllm.start", "sglang.start")
@@ -158,42 +161,32 @@ def _processes(parsed: Parsed, scope_of: dict[str, str]) -> dict[Key, Process]:
 def _merge(a: Process, b: Process) -> Process:
     says_state = b if b.text.lstrip().startswith("State") or not a.text else a
     return replace(
-        says_state, host=a.host or b.host, ppid=a.ppid or b.ppid, command=max(a.command, b.command, key=len), state=a.state or b.state, wchan=a.wchan or b.wchan,
-        syscall=a.syscall or b.syscall, argument=a.argument if a.argument is not None else b.argument, tracer=a.tracer if a.tracer is not None else b.tracer, environ={**a.environ, **b.environ},
+        says_state, host=a.host or b.host, ppid=a.ppid or b.ppid, command=max(a.command, b.command, key=len), state=a.state or b.state,
+        wchan=a.wchan or b.wchan, syscall=a.syscall or b.syscall, argument=a.argument if a.argument is not None else b.argument,
+        tracer=a.tracer if a.tracer is not None else b.tracer, environ={**a.environ, **b.environ},
     )  # fmt: skip
 
 
 def _members(
     parsed: Parsed, scope_of: dict[str, str], chosen: dict[Key, Claim], processes: dict[Key, Process], world: int | None
 ) -> tuple[list[Member], list[Member]]:
-    stacks: dict[Key, list[Stack]] = defaultdict(list)
-    failures: dict[Key, list[DumpFailure]] = defaultdict(list)
-    for stack in parsed.stacks:
-        if stack.pid is not None:
-            stacks[scope_of[stack.ref.file], stack.pid].append(stack)
-    for failure in parsed.dump_failures:
-        if failure.pid is not None:
-            failures[scope_of[failure.ref.file], failure.pid].append(failure)
+    stacks, failures = _grouped(parsed.stacks, scope_of), _grouped(parsed.dump_failures, scope_of)
+    threads, files = _grouped(parsed.threads, scope_of), _grouped(parsed.open_files, scope_of)
     hosts = {(scope_of[e.ref.file], e.speaker.pid): e.speaker.host for e in parsed.events if e.speaker.pid and e.speaker.host}
     devices = _devices(parsed, scope_of)
-    threads: dict[Key, list[ThreadState]] = defaultdict(list)
-    for state in parsed.threads:
-        threads[scope_of[state.ref.file], state.pid].append(state)
-    files: dict[Key, list[OpenFile]] = defaultdict(list)
-    for file in parsed.open_files:
-        files[scope_of[file.ref.file], file.pid].append(file)
     by_rank: dict[int, Member] = {}
     others: list[Member] = []
     for key in sorted({*stacks, *failures, *processes, *chosen}):
         claim, process = chosen.get(key), processes.get(key)
         if claim is None and _helps(process, stacks[key]):
             continue
+        located = Claim(key, -1, "", 0, devices.get(key), hosts.get(key) or (process.host if process else None))
+        said = claim or located
         member = Member(
-            rank=claim.rank if claim else None, host=(claim.host if claim else None) or hosts.get(key) or (process.host if process else None),
-            pid=key[1], device=claim.device if claim and claim.device is not None else devices.get(key),
-            how_known=claim.how if claim else "", process=process, standings=_standings(stacks[key]), threads=tuple(threads[key]),
-            open_files=tuple(files[key]),
-            failures=tuple(failures[key]), collected=bool(stacks[key] or failures[key] or process),
+            rank=claim.rank if claim else None, host=said.host or located.host, pid=key[1],
+            device=said.device if said.device is not None else located.device, how_known=said.how, process=process,
+            standings=_standings(stacks[key]), threads=tuple(threads[key]), open_files=tuple(files[key]), failures=tuple(failures[key]),
+            collected=bool(stacks[key] or failures[key] or process),
         )  # fmt: skip
         if claim:
             by_rank[claim.rank] = member
@@ -205,6 +198,15 @@ def _members(
     loose = _loose_stacks(parsed)
     members = [_row(rank, by_rank.get(rank), told, loose.get(rank, [])) for rank in sorted(everyone)]
     return members, others
+
+
+def _grouped(values: Iterable[_OfProcess], scope_of: dict[str, str]) -> dict[Key, list[_OfProcess]]:
+    """What was read of each process whose pid is known."""
+    found: dict[Key, list[_OfProcess]] = defaultdict(list)
+    for value in values:
+        if value.pid is not None:
+            found[scope_of[value.ref.file], value.pid].append(value)
+    return found
 
 
 def _devices(parsed: Parsed, scope_of: dict[str, str]) -> dict[Key, int]:

@@ -14,8 +14,9 @@ from hanglens.cli import analyze
 from hanglens.errors import UsageError
 
 if TYPE_CHECKING:
-    from hanglens.collect import Collected, Watch
+    from hanglens.collect.beside import Watch
     from hanglens.collect.candidates import Candidate
+    from hanglens.collect.collector import Collected
 
 REFUSED = 4
 _SIZE = re.compile(r"(?i)(\d{1,6})\s*([KMG]?)i?B?$")
@@ -26,12 +27,18 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 @click.option("--pid", "pids", multiple=True, type=click.IntRange(min=1), help="Any process of the job; may be repeated.")
 @click.option("--name", help="Find the job by a word of its command line, lmdeploy say.")
 @click.option("--auto", is_flag=True, help="Find the jobs that have loaded CUDA, NCCL or PyTorch.")
-@click.option("-o", "--output", default=".", type=click.Path(path_type=Path), help="A folder for the bundle, or its name (.tar.gz, or a new folder).")
+@click.option(
+    "-o", "--output", default=".", type=click.Path(path_type=Path), help="A folder for the bundle, or its name (.tar.gz, or a new folder)."
+)
 @click.option("--samples", default=2, show_default=True, type=click.IntRange(1, 20), help="How often every process is looked at.")
 @click.option("--interval", default=5.0, show_default=True, type=click.FloatRange(0, 600), help="Seconds between two samples.")
 @click.option("--native", is_flag=True, help="C and C++ frames too; pauses each process for a second or more.")
-@click.option("--log", "logs", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="One more log; may be repeated.")
-@click.option("--log-limit", default="32MiB", show_default=True, metavar="SIZE", help="Of a longer log its beginning and its end are taken.")
+@click.option(
+    "--log", "logs", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="One more log; may be repeated."
+)
+@click.option(
+    "--log-limit", default="32MiB", show_default=True, metavar="SIZE", help="Of a longer log its beginning and its end are taken."
+)
 @click.option("--redact", is_flag=True, help="Replace host names, addresses, users and prompts, too. Secrets are always taken out.")
 @click.option("--analyze", "then_analyze", is_flag=True, help="Diagnose the bundle at once.")
 @click.pass_context
@@ -43,14 +50,14 @@ def command(
 
     It takes seconds, pauses each process for some milliseconds a sample, and needs no network. Prints the path of the bundle.
     """
-    from hanglens.collect import Request, collect
+    from hanglens.collect.collector import Request, collect
 
     if bool(pids) + bool(name) + auto != 1:
         raise UsageError("say which job", "give one of --pid PID, --name TEXT and --auto")
     quiet = bool((ctx.obj or {}).get("quiet"))
     request = Request(
-        pids=pids or (_chosen(name),), output=output, samples=samples, interval=interval, native=native, logs=logs, log_limit=_bytes(log_limit),
-        redact_names=redact,
+        pids=pids or (_chosen(name),), output=output, samples=samples, interval=interval, native=native, logs=logs,
+        log_limit=_bytes(log_limit), redact_names=redact,
     )  # fmt: skip
     with ExitStack() as stack:
         collected = collect(request, watch=_display(stack, quiet=quiet))
@@ -100,7 +107,9 @@ def _display(stack: ExitStack, *, quiet: bool) -> Watch:
     if quiet:
         return lambda _name, _state: None
     if not sys.stderr.isatty():
-        return lambda name, state: print(f"hanglens: {name}: given up, it did not end in time", file=sys.stderr) if state == "late" else None
+        return lambda name, state: (
+            print(f"hanglens: {name}: given up, it did not end in time", file=sys.stderr) if state == "late" else None
+        )
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -127,7 +136,11 @@ def _report(collected: Collected, *, quiet: bool) -> None:
         return
     ranks = sorted(p.rank for p in manifest.processes if p.rank is not None)
     helpers = sum(p.role == "helper" for p in manifest.processes)
-    told = f"{len(manifest.processes) - helpers} processes" + (f", ranks {ranges(ranks)}" if ranks else "") + (f", {helpers} helpers left out" if helpers else "")
+    told = (
+        f"{len(manifest.processes) - helpers} processes"
+        + (f", ranks {ranges(ranks)}" if ranks else "")
+        + (f", {helpers} helpers left out" if helpers else "")
+    )
     print(f"hanglens: {told}; {sum(item.status == 'ok' for item in manifest.items)} items in {manifest.seconds:.1f} s", file=sys.stderr)
     missed: dict[tuple[str, str, str], list[int]] = {}
     for item in manifest.items:
@@ -138,4 +151,3 @@ def _report(collected: Collected, *, quiet: bool) -> None:
         print(f"hanglens: not collected: {what}{times}: {reason}" + (f"; {how}" if how else ""), file=sys.stderr)
     if manifest.interrupted:
         print("hanglens: interrupted; the bundle holds what was there by then", file=sys.stderr)
-

@@ -14,7 +14,7 @@ _SIGNS = {"ok": ("✓", "green"), "limited": ("!", "yellow"), "missing": ("✗",
 @click.option("--pid", "pids", multiple=True, type=click.IntRange(min=1), help="Any process of a job: what of it can be had.")
 def command(pids: tuple[int, ...]) -> int:
     """Say what can be collected on this host, and the exact command that unlocks what cannot."""
-    from hanglens.collect import locate
+    from hanglens.collect.collector import locate
     from hanglens.collect.doctor import examine
     from hanglens.collect.proctable import ProcTable
 

@@ -27,7 +27,9 @@ def find_candidates(table: ProcTable, name: str | None) -> list[Candidate]:
     """Jobs whose command line holds `name` as a word; without a name those that have loaded CUDA, NCCL or PyTorch. The newest first."""
     ours = {os.getpid(), *(proc.pid for proc in table.above(os.getpid()))}
     word = re.compile(rf"(?i)(?<![\w-]){re.escape(name)}(?![\w-])") if name else None
-    procs = [proc for proc in table.procs.values() if proc.pid not in ours and proc.state != "Z" and is_python(proc) and not is_helper(proc)]
+    procs = [
+        proc for proc in table.procs.values() if proc.pid not in ours and proc.state != "Z" and is_python(proc) and not is_helper(proc)
+    ]
     fitting = [proc for proc in procs if (word.search(proc.line) if word else uses_gpus_or_torch(proc.pid))]
     found: dict[frozenset[int], Candidate] = {}
     for pid in dict.fromkeys(root_of(table, proc.pid) for proc in fitting):

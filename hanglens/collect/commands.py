@@ -49,15 +49,17 @@ def run(command: Sequence[str], *, deadline: float) -> Outcome:
     except OSError as error:
         return Outcome("failed", b"", "", 0.0, f"{command[0]}: {error.strerror or error}")
     try:
-        output, error = process.communicate(timeout=deadline)
+        output, complaint = process.communicate(timeout=deadline)
     except subprocess.TimeoutExpired as late:
         _end(process)
         return Outcome("timed-out", (late.output or b"")[:MOST_OUTPUT], "", time.monotonic() - began, f"no end within {deadline:g} s")
-    said = error.decode("utf-8", "replace").strip()
+    said = complaint.decode("utf-8", "replace").strip()
     seconds = time.monotonic() - began
     if process.returncode:
         last = said.splitlines()[-1] if said else ""
-        return Outcome("failed", output[:MOST_OUTPUT], said, seconds, f"exit code {process.returncode}" + (f": {last[:300]}" if last else ""))
+        return Outcome(
+            "failed", output[:MOST_OUTPUT], said, seconds, f"exit code {process.returncode}" + (f": {last[:300]}" if last else "")
+        )
     return Outcome("ok", output[:MOST_OUTPUT], said, seconds)
 
 

@@ -77,9 +77,19 @@ def _tracing(now: Permissions) -> Check:
 
 def _visible(now: Permissions) -> Check:
     if now.hidden:
-        return Check("processes", "limited", "/proc shows your own processes only (hidepid)", "run as root, or: sudo mount -o remount,hidepid=0 /proc")
+        return Check(
+            "processes",
+            "limited",
+            "/proc shows your own processes only (hidepid)",
+            "run as root, or: sudo mount -o remount,hidepid=0 /proc",
+        )
     if now.container:
-        return Check("processes", "limited", "this seems to be a container: only its own processes are seen", "collect on its host for those of others")
+        return Check(
+            "processes",
+            "limited",
+            "this seems to be a container: only its own processes are seen",
+            "collect on its host for those of others",
+        )
     return Check("processes", "ok", "all processes of this host are seen")
 
 
@@ -89,7 +99,12 @@ def _gpus() -> Iterator[Check]:
         return
     program = find_program("nvidia-smi")
     if program is None:
-        yield Check("GPUs", "limited", "there are GPUs, but no nvidia-smi; power and utilisation are read through NVML", "install nvidia-utils of the driver")
+        yield Check(
+            "GPUs",
+            "limited",
+            "there are GPUs, but no nvidia-smi; power and utilisation are read through NVML",
+            "install nvidia-utils of the driver",
+        )
         return
     outcome = run([program, "-L"], deadline=DEADLINE)
     number = outcome.output.count(b"GPU ")
@@ -106,7 +121,9 @@ def _kernel_log() -> Check:
     journal = find_program("journalctl")
     if journal and run([journal, "-k", "-n", "1", "--no-pager"], deadline=5.0).output.strip():
         return Check("kernel messages (Xid, OOM)", "ok", "the journal's copy can be read")
-    return Check("kernel messages (Xid, OOM)", "missing", "only root may read them", "sudo sysctl kernel.dmesg_restrict=0, or collect as root")
+    return Check(
+        "kernel messages (Xid, OOM)", "missing", "only root may read them", "sudo sysctl kernel.dmesg_restrict=0, or collect as root"
+    )
 
 
 def _access_control(now: Permissions) -> Check:
@@ -139,17 +156,29 @@ def _room() -> Check:
 def _job(job: Job, table: ProcTable, now: Permissions) -> Iterator[Check]:
     """What this job lets us have."""
     ranks = [t for t in job.working if t.rank is not None] or list(job.pythons)
-    yield Check("job", "ok", f"{len(job.working)} processes, {len([t for t in job.working if t.rank is not None])} of them with a known rank")
+    yield Check(
+        "job", "ok", f"{len(job.working)} processes, {len([t for t in job.working if t.rank is not None])} of them with a known rank"
+    )
     yield from _refused(job, now)
     standing = [t for t in job.pythons if state_of(t.pid) in STANDING]
     if standing:
         pids = ", ".join(str(t.pid) for t in standing)
-        yield Check("stopped processes", "limited", f"pid {pids} does not run (state T or D); it is read as it stands", "kill -CONT PID, if nobody wants it stopped")
+        yield Check(
+            "stopped processes",
+            "limited",
+            f"pid {pids} does not run (state T or D); it is read as it stands",
+            "kill -CONT PID, if nobody wants it stopped",
+        )
     logs = find_logs(job, table)
     if logs:
         yield Check("logs", "ok", ", ".join(log.shown for log in logs[:4]))
     else:
-        yield Check("logs", "missing", "its output goes to no file that can be found", "hanglens collect --log FILE; next time: … 2>&1 | tee job.log")
+        yield Check(
+            "logs",
+            "missing",
+            "its output goes to no file that can be found",
+            "hanglens collect --log FILE; next time: … 2>&1 | tee job.log",
+        )
     yield from _told_before(ranks, job)
 
 
@@ -157,7 +186,12 @@ def _refused(job: Job, now: Permissions) -> Iterator[Check]:
     refused = [t for t in job.pythons if not os.access(f"/proc/{t.pid}/mem", os.R_OK)]
     if refused:
         pids = ", ".join(str(t.pid) for t in refused[:6])
-        yield Check("stacks of the job", "missing", f"{len(refused)} of {len(job.pythons)} processes refuse to be traced: pid {pids}", unlock_tracing(now))
+        yield Check(
+            "stacks of the job",
+            "missing",
+            f"{len(refused)} of {len(job.pythons)} processes refuse to be traced: pid {pids}",
+            unlock_tracing(now),
+        )
     else:
         yield Check("stacks of the job", "ok", "every process may be traced")
 
@@ -168,12 +202,23 @@ def _told_before(ranks: list[Target], job: Job) -> Iterator[Check]:
     if not has_gpu():
         return
     debug = next((t.environ["NCCL_DEBUG"] for t in ranks if t.environ.get("NCCL_DEBUG")), "")
-    yield Check("NCCL log", "ok", f"NCCL_DEBUG={debug}") if debug.upper() in ("INFO", "TRACE") else Check("NCCL log", "missing", "NCCL_DEBUG is not INFO", _PREPARE)
+    yield (
+        Check("NCCL log", "ok", f"NCCL_DEBUG={debug}")
+        if debug.upper() in ("INFO", "TRACE")
+        else Check("NCCL log", "missing", "NCCL_DEBUG is not INFO", _PREPARE)
+    )
     recording = told & {"TORCH_FR_BUFFER_SIZE", "TORCH_NCCL_TRACE_BUFFER_SIZE"}
     piped = "TORCH_NCCL_DEBUG_INFO_PIPE_FILE" in told
     says = "on, and can be asked" if recording and piped else "on, but a live rank cannot be asked" if recording else "off"
-    yield Check("flight recorder", "ok" if recording and piped else "limited" if recording else "missing", says, "" if recording and piped else _PREPARE)
+    yield Check(
+        "flight recorder",
+        "ok" if recording and piped else "limited" if recording else "missing",
+        says,
+        "" if recording and piped else _PREPARE,
+    )
     host, port = ras.address(job)
-    yield Check("NCCL RAS", "ok", f"{host}:{port} answers") if ras.answers(host, port) else Check(
-        "NCCL RAS", "limited", f"nothing listens on {host}:{port}", "NCCL 2.24 or newer, once a communicator is made"
+    yield (
+        Check("NCCL RAS", "ok", f"{host}:{port} answers")
+        if ras.answers(host, port)
+        else Check("NCCL RAS", "limited", f"nothing listens on {host}:{port}", "NCCL 2.24 or newer, once a communicator is made")
     )

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from hanglens.collect.commands import find_program, run
-from hanglens.collect.staging import Attempt, Staging
+from hanglens.collect.staging import About, Attempt, Staging
 
 DEADLINE = 20.0
 LOAD_PERIOD = 0.5  # seconds between two readings of power and utilisation
@@ -32,13 +32,18 @@ def collect_gpus(staging: Staging) -> None:
     program = find_program("nvidia-smi")
     if program is None:
         if has_gpu():
-            staging.miss(Attempt(what="nvidia-smi"), "failed", "there are GPUs here, but no nvidia-smi", "run it where it is: nvidia-smi > nvidia-smi.txt")
+            staging.miss(
+                Attempt(what="nvidia-smi"),
+                "failed",
+                "there are GPUs here, but no nvidia-smi",
+                "run it where it is: nvidia-smi > nvidia-smi.txt",
+            )
         return
     for what, file, arguments in _QUERIES:
         attempt = Attempt(what=what, command=" ".join(["nvidia-smi", *arguments]))
         outcome = run([program, *arguments], deadline=DEADLINE)
         if outcome.output.strip():
-            staging.keep(attempt, file, outcome.output, status=outcome.status, reason=outcome.reason)
+            staging.keep(attempt, file, outcome.output, About(status=outcome.status, reason=outcome.reason))
         else:
             how = "look into dmesg for NVRM lines; a driver that does not answer needs a reset of the GPU or a reboot"
             staging.miss(attempt, outcome.status, outcome.reason or "it printed nothing", how)
@@ -55,6 +60,8 @@ def sample_load(staging: Staging, seconds: float) -> None:
     command = [sys.executable, "-m", "hanglens.collect.nvml", str(readings), str(LOAD_PERIOD)]
     outcome = run(command, deadline=seconds + DEADLINE)
     if outcome.output.count(b"\n") > 1:
-        staging.keep(attempt, "gpu/load.csv", outcome.output, status=outcome.status, reason=outcome.reason)
+        staging.keep(attempt, "gpu/load.csv", outcome.output, About(status=outcome.status, reason=outcome.reason))
     else:
-        staging.miss(attempt, outcome.status if outcome.status != "ok" else "failed", outcome.reason or "NVML gave no reading", "nvidia-smi")
+        staging.miss(
+            attempt, outcome.status if outcome.status != "ok" else "failed", outcome.reason or "NVML gave no reading", "nvidia-smi"
+        )

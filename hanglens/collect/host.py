@@ -39,8 +39,15 @@ def _kernel_log(staging: Staging) -> None:
             staging.keep(attempt, "host/dmesg.txt", outcome.output[-MOST_KERNEL_LOG:])
             return
     denied = "Operation not permitted" in outcome.error or "Permission denied" in outcome.error
-    why = "only root may read them on this host (kernel.dmesg_restrict)" if denied else outcome.reason or "there are none, as in a container"
-    staging.miss(Attempt(what="kernel messages", command="dmesg -T"), "refused" if denied else "failed", why, "on the host itself: sudo dmesg -T > dmesg.txt")
+    why = (
+        "only root may read them on this host (kernel.dmesg_restrict)" if denied else outcome.reason or "there are none, as in a container"
+    )
+    staging.miss(
+        Attempt(what="kernel messages", command="dmesg -T"),
+        "refused" if denied else "failed",
+        why,
+        "on the host itself: sudo dmesg -T > dmesg.txt",
+    )
 
 
 def _access_control(staging: Staging) -> None:
@@ -88,7 +95,9 @@ def _shared_memory(job: Job, staging: Staging) -> None:
 
 
 def _interfaces(staging: Staging) -> None:
-    staging.keep(Attempt(what="network interfaces", command="ip addr"), "host/interfaces.txt", "".join(f"{row}\n" for row in _rows()).encode())
+    staging.keep(
+        Attempt(what="network interfaces", command="ip addr"), "host/interfaces.txt", "".join(f"{row}\n" for row in _rows()).encode()
+    )
 
 
 def _rows() -> Iterator[str]:
@@ -96,5 +105,7 @@ def _rows() -> Iterator[str]:
     families = {socket.AF_INET: "inet", socket.AF_INET6: "inet6", psutil.AF_LINK: "link"}
     for name, addresses in sorted(psutil.net_if_addrs().items()):
         state = states.get(name)
-        yield f"{name}: {'UP' if state and state.isup else 'DOWN'} mtu {state.mtu if state else '?'} speed {state.speed if state else '?'} Mb/s"
-        yield from (f"    {families.get(a.family, a.family)} {a.address}" + (f" netmask {a.netmask}" if a.netmask else "") for a in addresses)
+        yield f"{name}: " + (f"{'UP' if state.isup else 'DOWN'} mtu {state.mtu} speed {state.speed} Mb/s" if state else "DOWN")
+        yield from (
+            f"    {families.get(a.family, a.family)} {a.address}" + (f" netmask {a.netmask}" if a.netmask else "") for a in addresses
+        )

@@ -82,13 +82,16 @@ class Job:
             if rank not in known and found.get(parents.get(pid, 0), (None, ""))[0] != rank:
                 claims[rank].append(pid)
         sole = {pids[0] for pids in claims.values() if len(pids) == 1}
-        return Job(tuple(
-            replace(t, role="rank", rank=found[t.pid][0], how_known=found[t.pid][1]) if t.pid in sole and t.rank is None else t for t in self.targets
-        ))  # fmt: skip
+
+        def told(target: Target) -> Target:
+            rank, how = found[target.pid]
+            return replace(target, role="rank", rank=rank, how_known=how)
+
+        return Job(tuple(told(t) if t.pid in sole and t.rank is None else t for t in self.targets))
 
     @property
     def expected_ranks(self) -> list[int]:
-        """The ranks that the launcher said it started here; none if it said nothing, or if a process did not let us read what it was told."""
+        """The ranks that the launcher said it started here; none if it said nothing, or if one process does not let us read its word."""
         if any(not t.environ for t in self.pythons):
             return []
         expected: set[int] = set()
@@ -142,7 +145,9 @@ def _started_by(child: Proc, parent: Proc) -> bool:
         return parent.name not in ("bash", "sh", "dash", "zsh", "tmux", "screen", "sshd")
     if not is_python(parent):
         return False
-    return bool(_FORKED.search(child.line) or _TITLE.match(child.line) or child.command == parent.command or child.name in ("raylet", "gcs_server"))
+    return bool(
+        _FORKED.search(child.line) or _TITLE.match(child.line) or child.command == parent.command or child.name in ("raylet", "gcs_server")
+    )
 
 
 def _joined(table: ProcTable, members: Iterable[int]) -> list[int]:

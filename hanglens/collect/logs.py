@@ -15,8 +15,8 @@ from pathlib import Path
 
 from hanglens.collect.job import Job, Target
 from hanglens.collect.proctable import ProcTable
-from hanglens.collect.staging import Attempt, Staging
-from hanglens.manifest import Cut
+from hanglens.collect.staging import About, Attempt, Staging
+from hanglens.manifest import Cut, Status
 
 HEAD = 1 << 20  # bytes from the beginning of a log that is cut: versions and start-up stand there
 MOST_FILES = 256
@@ -43,19 +43,23 @@ def sizes(logs: Iterable[Log]) -> dict[str, int]:
     return found
 
 
-def collect_logs(
-    job: Job, table: ProcTable, staging: Staging, *, extra: Sequence[Path], limit: int, before: Mapping[str, int]
-) -> None:  # fmt: skip
-    """Copy every log once, at most `limit` bytes of each; say of output that no file holds where it went.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copying:
+    """How logs are copied: `extra` ones too, at most `limit` bytes of each; `before` are their sizes when the first sample was taken."""
 
-    `before` are their sizes when the first sample was taken, so that it is known which of them grew.
-    """
+    extra: Sequence[Path]
+    limit: int
+    before: Mapping[str, int]
+
+
+def collect_logs(job: Job, table: ProcTable, staging: Staging, copying: Copying) -> None:
+    """Copy every log once; say of output that no file holds where it went."""
     logs = find_logs(job, table)
-    for path in extra:
+    for path in copying.extra:
         _add(logs, str(path), str(path), None)
     names = _names([log.shown for log in logs])
     for log, name in list(zip(logs, names, strict=True))[:MOST_FILES]:
-        _copy(log, name, staging, limit, before.get(log.shown))
+        _copy(log, name, staging, copying)
     for target, why, how in _unreadable_outputs(job, table):
         staging.miss(Attempt(what="output of the process", pid=target.pid, rank=target.rank), "failed", why, how)
 
@@ -159,7 +163,11 @@ def _unreadable_outputs(job: Job, table: ProcTable) -> Iterator[tuple[Target, st
             elif link == "/dev/null":
                 yield target, "its output is thrown away (/dev/null)", _NEXT_TIME
             elif link.startswith("socket:"):
-                yield target, "its output goes to a socket, as under systemd", f"journalctl _PID={target.pid} > job.log; add it with --log job.log"
+                yield (
+                    target,
+                    "its output goes to a socket, as under systemd",
+                    f"journalctl _PID={target.pid} > job.log; add it with --log job.log",
+                )
             elif link.startswith("pipe:") and reader and not any(_written_files(reader.pid)):
                 yield target, f"its output goes through a pipe to {reader.line[:80]} (pid {reader.pid}), which writes no file", _FROM_PIPE
 
@@ -168,7 +176,9 @@ def _written_files(pid: int) -> Iterator[str]:
     return (link for _, link in _written(pid) if link.startswith("/") and not _NO_LOG.search(link))
 
 
-_FROM_TERMINAL = "copy the terminal's text into a file and add it: hanglens collect --log FILE …; next time start with: … 2>&1 | tee job.log"
+_FROM_TERMINAL = (
+    "copy the terminal's text into a file and add it: hanglens collect --log FILE …; next time start with: … 2>&1 | tee job.log"
+)
 _FROM_PIPE = "save what that program received, `docker logs NAME > job.log` say, and add it with --log job.log"
 _NEXT_TIME = "next time start with: … 2>&1 | tee job.log"
 
@@ -185,27 +195,30 @@ def _told_apart(part: Sequence[str], parts: Iterable[Sequence[str]]) -> Sequence
     return part[-length:]
 
 
-def _copy(log: Log, name: str, staging: Staging, limit: int, before: int | None) -> None:
+def _copy(log: Log, name: str, staging: Staging, copying: Copying) -> None:
     """One that a single rank writes is named for it, so that its lines are that rank's."""
-    writers = [t for t in log.writers if t.role != "launcher"]
-    only = writers[0] if len(writers) == 1 and len(log.writers) == 1 and writers[0].rank is not None else None
+    only = _sole_writer(log)
     prefix = f"pid{only.pid}." if only and not name.startswith(f"pid{only.pid}") else ""
     attempt = Attempt(what="log", pid=only.pid if only else None, rank=only.rank if only else None, command=f"cat {log.shown}")
     try:
-        data, cut = read_ends(log.opened, limit)
+        data, cut = read_ends(log.opened, copying.limit)
     except OSError as error:
-        status = "refused" if isinstance(error, PermissionError) else "failed"
+        status: Status = "refused" if isinstance(error, PermissionError) else "failed"
         staging.miss(attempt, status, f"{log.shown}: {error.strerror or error}", "copy it yourself, and add it with --log FILE")
         return
+    before, size = copying.before.get(log.shown), cut.bytes if cut else len(data)
     if data:
-        size = cut.bytes if cut else len(data)
-        staging.keep(attempt, f"logs/{prefix}{name}", data, cut=cut, grew=None if before is None else max(0, size - before))
+        staging.keep(attempt, f"logs/{prefix}{name}", data, About(cut=cut, grew=None if before is None else max(0, size - before)))
     else:
         staging.miss(attempt, "ok", f"{log.shown} is empty")
 
 
+def _sole_writer(log: Log) -> Target | None:
+    return log.writers[0] if len(log.writers) == 1 and log.writers[0].rank is not None else None
+
+
 def read_ends(path: str, limit: int) -> tuple[bytes, Cut | None]:
-    """A file, or if it has more than `limit` bytes its beginning and its end, whole lines, with a line between that says what is missing."""
+    """A file; if it has more than `limit` bytes its beginning and its end, whole lines, and a line between that says what is missing."""
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         if size <= limit:

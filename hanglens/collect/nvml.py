@@ -23,12 +23,13 @@ def main(readings: int, period: float) -> None:
     import pynvml
 
     pynvml.nvmlInit()
-    print(HEADER)
+    sys.stdout.write(HEADER + "\n")
     for number in range(readings):
         if number:
             time.sleep(period)
         for index in range(pynvml.nvmlDeviceGetCount()):
-            print(_row(index, datetime.now(timezone.utc).strftime("%Y/%m/%d %H:%M:%S.%f")[:-3]), flush=True)
+            sys.stdout.write(_row(index, datetime.now(timezone.utc).strftime("%Y/%m/%d %H:%M:%S.%f")[:-3]) + "\n")
+        sys.stdout.flush()
 
 
 def _row(index: int, at: str) -> str:

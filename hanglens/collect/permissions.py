@@ -17,7 +17,7 @@ Reach = Literal["all", "own", "children", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """`reach`: whose processes may be traced. `scope` is Yama's, None where the kernel has none. `hidden`: /proc shows own processes only."""
+    """`reach`: whose processes may be traced. `scope` is Yama's, None without it. `hidden`: /proc shows own processes only."""
 
     reach: Reach
     scope: int | None
@@ -60,7 +60,9 @@ def _hidden() -> bool:
 def in_container() -> bool:
     """Whether we seem to be inside of a container, and so see its processes only."""
     marks = (Path("/.dockerenv"), Path("/run/.containerenv"))
-    return any(mark.exists() for mark in marks) or "container=" in _read("/proc/1/environ") or bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+    return (
+        any(mark.exists() for mark in marks) or "container=" in _read("/proc/1/environ") or bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
+    )
 
 
 def _read(path: str) -> str:
@@ -75,7 +77,8 @@ def unlock_tracing(now: Permissions) -> str:
     if now.scope == 3:
         return "nobody may trace here until a reboot (kernel.yama.ptrace_scope=3): set it to 1 in /etc/sysctl.d and reboot"
     if now.container:
-        return "start the container with --cap-add SYS_PTRACE (Kubernetes: securityContext.capabilities.add: [SYS_PTRACE]), or collect from its host"
+        kubernetes = "Kubernetes: securityContext.capabilities.add: [SYS_PTRACE]"
+        return f"start the container with --cap-add SYS_PTRACE ({kubernetes}), or collect from its host"
     if now.scope in (1, 2):
         return "sudo hanglens collect …, or until the next boot: sudo sysctl kernel.yama.ptrace_scope=0"
     return "sudo hanglens collect …, or as the user of the job"

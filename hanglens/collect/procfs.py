@@ -16,7 +16,24 @@ MOST_THREADS = 64  # of a process; the main thread and Python's own are among th
 THREADS_HEADER = "     PID      TID STATE  VOLUNTARY INVOLUNTARY     CPU_MS SYSCALL NAME"  # read by hanglens.parse.threads
 EACH_SAMPLE = ("status", "stat", "wchan", "syscall", "io")
 _ROW = "{:>8} {:>8} {:<4} {:<12} {:<24} {:<10} {}"
-_TELLING_LIBRARIES = ("nccl", "cuda", "nvidia", "torch", "gloo", "ucx", "ucp", "ibverbs", "mlx", "vgpu", "hami", "hook", "preload", "hccl", "nvshmem", "mpi")
+_TELLING_LIBRARIES = (
+    "nccl",
+    "cuda",
+    "nvidia",
+    "torch",
+    "gloo",
+    "ucx",
+    "ucp",
+    "ibverbs",
+    "mlx",
+    "vgpu",
+    "hami",
+    "hook",
+    "preload",
+    "hccl",
+    "nvshmem",
+    "mpi",
+)
 
 
 def sample_state(job: Job, staging: Staging, number: int) -> None:
@@ -63,7 +80,10 @@ def _first_word(file: Path) -> str:
 def lasting_state(job: Job, staging: Staging) -> None:
     """What does not change while we look: command line, environment, open files, limits, libraries; and the list of all processes."""
     rows = [_ROW.format("PID", "PPID", "STAT", "USER", "STARTED", "ROLE", "COMMAND")]
-    rows += [_ROW.format(t.pid, t.proc.ppid, t.proc.state, t.proc.user or "?", utc(t.proc.started)[:19], t.role, t.proc.line) for t in job.targets]
+    rows += [
+        _ROW.format(t.pid, t.proc.ppid, t.proc.state, t.proc.user or "?", utc(t.proc.started)[:19], t.role, t.proc.line)
+        for t in job.targets
+    ]
     staging.keep(Attempt(what="list of the job's processes"), "processes/processes.txt", "\n".join([*rows, ""]).encode())
     parents = {t.pid: t for t in job.targets}
     for target in job.working:

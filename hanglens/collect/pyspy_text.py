@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 # Of the variables only those small numbers are kept that say who a process is: the others hold prompts, tokens and weights.
-_IDENTITY = re.compile(r"(?:(?:global|world|local|tp|pp|dp|ep|node)_)?rank(?:_id)?$|(?:local_)?world_size$|(?:tp|dp|pp|ep)_size$|proc_id$|nprocs$")
+_IDENTITY = re.compile(
+    r"(?:(?:global|world|local|tp|pp|dp|ep|node)_)?rank(?:_id)?$|(?:local_)?world_size$|(?:tp|dp|pp|ep)_size$|proc_id$|nprocs$"
+)
 _SMALL_NUMBER = re.compile(r"\d{1,6}$")
 _SPAWNED = ("_wrap", "torch/multiprocessing/spawn.py")  # there `i` is the index of a process that mp.spawn started
 
@@ -67,7 +69,7 @@ def _tells_identity(call: Call, variable: Variable) -> bool:
 
 
 def rank_of(threads: Sequence[ThreadDump]) -> tuple[int, str] | None:
-    """The rank that the variables of a process name, and where: the outermost `rank`, else one of tensor parallelism, else mp.spawn's index."""
+    """The rank that a process's variables name, and where: the outermost `rank`, else tensor parallelism's, else mp.spawn's index."""
     calls = [call for thread in threads for call in reversed(thread.frames)]
     for wanted in (("global_rank", "world_rank"), ("rank", "rank_id"), ("tp_rank",), ("i",)):
         for call in calls:

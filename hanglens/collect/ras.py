@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 import socket
 import time
+from dataclasses import dataclass
 
 import psutil
 
 from hanglens.collect.job import Job
-from hanglens.collect.staging import Attempt, Staging
+from hanglens.collect.staging import About, Attempt, Staging
 
 DEFAULT_PORT = 28028
 PATIENCE = 5  # seconds that RAS waits for ranks which do not answer
@@ -21,26 +22,49 @@ MOST_ANSWER = 16 << 20
 _ADDRESS = re.compile(r"\[?(?P<host>[^\]]*?)\]?:(?P<port>\d{1,5})$")
 
 
-def sample_ras(job: Job, staging: Staging, number: int) -> None:
-    """Ask once; a job without NCCL has no RAS, and nothing is said of it then."""
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How often to ask, and how many seconds apart: counts that stand still in two answers are stuck, in one they are a snapshot."""
+
+    times: int
+    interval: float
+
+
+def sample_ras(job: Job, staging: Staging, asking: Asking) -> None:
+    """Ask as often as there are samples."""
     host, port = address(job)
-    attempt = Attempt(what="NCCL RAS", command=f"ncclras -v -h {host} -p {port} -t {PATIENCE}")
     owner = _listener(port)
     if owner is not None and owner not in {t.pid for t in job.targets}:
         why = f"port {port} is that of another job (pid {owner})"
-        staging.miss(attempt, "failed", why, "give each job of a host a port of its own: NCCL_RAS_ADDR=localhost:PORT")
+        staging.miss(_attempt(host, port), "failed", why, "give each job of a host a port of its own: NCCL_RAS_ADDR=localhost:PORT")
         return
+    for number in range(1, asking.times + 1):
+        again = time.monotonic() + asking.interval
+        if not _once(host, port, staging, number):
+            return
+        if number < asking.times:
+            time.sleep(max(0.0, again - time.monotonic()))
+
+
+def _attempt(host: str, port: int) -> Attempt:
+    return Attempt(what="NCCL RAS", command=f"ncclras -v -h {host} -p {port} -t {PATIENCE}")
+
+
+def _once(host: str, port: int, staging: Staging, number: int) -> bool:
+    """Ask; whether it is worth to ask again."""
+    attempt = _attempt(host, port)
     try:
         answer, whole = _ask(host, port)
     except ConnectionRefusedError:
-        if number == 1:
-            staging.miss(attempt, "failed", f"nothing listens on port {port}: NCCL older than 2.24, no communicator yet, or RAS switched off",
-                         "the next run with NCCL 2.24 or newer; `hanglens prepare` sets its port")  # fmt: skip
+        why = f"nothing listens on port {port}: NCCL older than 2.24, no communicator yet, or RAS switched off"
+        staging.miss(attempt, "failed", why, "NCCL 2.24 or newer; `hanglens prepare` sets its port")
+        return False
     except OSError as error:
         staging.miss(attempt, "failed", f"port {port}: {error}")
-    else:
-        late = "" if whole else f"no end of the answer within {DEADLINE:g} s"
-        staging.keep(attempt, f"nccl/ras-sample{number}.txt", answer, status="ok" if whole else "timed-out", reason=late)
+        return False
+    late = "" if whole else f"no end of the answer within {DEADLINE:g} s"
+    staging.keep(attempt, f"nccl/ras-sample{number}.txt", answer, About(status="ok" if whole else "timed-out", reason=late))
+    return True
 
 
 def has_nccl(job: Job, libraries: list[str]) -> bool:

@@ -81,7 +81,9 @@ def _fresh(ranks: Iterable[Target], since: float) -> list[Path]:
     """Dumps that were written to their end after that time."""
     prefixes = {(t.pid, _absolute(t, t.environ[name])) for t in ranks for name in _PREFIXES if t.environ.get(name)}
     if not prefixes:
-        prefixes = {(t.pid, f"{t.environ.get('TMPDIR', '/tmp')}/{stem}") for t in ranks for stem in ("nccl_trace_rank_", "comm_lib_trace_rank_")}
+        prefixes = {
+            (t.pid, f"{t.environ.get('TMPDIR', '/tmp')}/{stem}") for t in ranks for stem in ("nccl_trace_rank_", "comm_lib_trace_rank_")
+        }
     found: dict[tuple[int, int], Path] = {}
     for pid, prefix in sorted(prefixes):
         for name in glob.glob(f"/proc/{pid}/root{glob.escape(prefix)}*"):

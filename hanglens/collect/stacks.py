@@ -1,7 +1,7 @@
 """Stack dumps by py-spy, all processes of one sample as close together in time as can be.
 
-A process is stopped once a sample, for some milliseconds, and never left stopped: one that stood before (SIGSTOP) is read as it stands, without
-being touched, and one that stands after an attempt that was broken off is continued.
+A process is stopped once a sample, for some milliseconds, and never left stopped: one that stood before (SIGSTOP) is read as it stands,
+without being touched, and one that stands after an attempt that was broken off is continued.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import msgspec
 
 from hanglens.collect.commands import Outcome, find_program, run
 from hanglens.collect.job import Target
-from hanglens.collect.proctable import state_of
 from hanglens.collect.procfs import as_owner
+from hanglens.collect.proctable import state_of
 from hanglens.collect.pyspy_text import as_json, as_text, rank_of, read_dump
 from hanglens.collect.staging import Attempt, Staging
 from hanglens.manifest import Status

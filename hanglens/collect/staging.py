@@ -5,7 +5,6 @@ A probe that was given up on may still be running; what it brings after the bund
 
 from __future__ import annotations
 
-import os
 import shutil
 import tarfile
 import tempfile
@@ -36,7 +35,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _About:
+class About:
     """What came of an attempt, in the words of `hanglens.manifest.Item`."""
 
     status: Status = "ok"
@@ -71,21 +70,19 @@ class Staging:
         self._items: list[Item] = []
         self._origin = time.time() - time.monotonic()
 
-    def keep(
-        self, attempt: Attempt, file: str, data: bytes, *, cut: Cut | None = None, grew: int | None = None, status: Status = "ok", reason: str = ""
-    ) -> None:  # fmt: skip
+    def keep(self, attempt: Attempt, file: str, data: bytes, about: About | None = None) -> None:
         """Redact and write one file of text. If there is no space for it, that is noted and the others go on."""
         with self._lock:
             before = sum(self._redactor.counts.values())
             data = self._redactor.bytes(data)
             changed = sum(self._redactor.counts.values()) - before
-        self._write(attempt, file, data, _About(status=status, reason=reason, cut=cut, grew=grew, redactions=changed))
+        self._write(attempt, file, data, replace(about or About(), redactions=changed))
 
     def keep_binary(self, attempt: Attempt, file: str, data: bytes) -> None:
         """Write one file as it is: in a flight recorder's dump stand calls and sizes, no text of the job's."""
-        self._write(attempt, file, data, _About())
+        self._write(attempt, file, data, About())
 
-    def _write(self, attempt: Attempt, file: str, data: bytes, about: _About) -> None:
+    def _write(self, attempt: Attempt, file: str, data: bytes, about: About) -> None:
         with self._lock:
             if self._closed:
                 return
@@ -97,7 +94,7 @@ class Staging:
             except OSError as error:
                 target.unlink(missing_ok=True)
                 why = f"could not be written: {error.strerror or error}"
-                self._note(attempt, _About(status="failed", reason=why, how_to_collect="make room, or choose another place with -o"))
+                self._note(attempt, About(status="failed", reason=why, how_to_collect="make room, or choose another place with -o"))
                 return
             self._note(attempt, replace(about, file=file, bytes=len(data)))
 
@@ -105,17 +102,27 @@ class Staging:
         """Note what could not be had, and what would unlock it."""
         with self._lock:
             if not self._closed:
-                self._note(attempt, _About(status=status, reason=reason, how_to_collect=how_to_collect))
+                self._note(attempt, About(status=status, reason=reason, how_to_collect=how_to_collect))
 
-    def _note(self, attempt: Attempt, about: _About) -> None:
+    def _note(self, attempt: Attempt, about: About) -> None:
         text = self._redactor.text
         self._items.append(
             Item(
-                what=attempt.what, status=about.status, start=utc(self._origin + attempt.began),
-                seconds=round(time.monotonic() - attempt.began, 3), file=about.file, pid=attempt.pid, rank=attempt.rank,
-                command=text(attempt.command), reason=text(about.reason), how_to_collect=text(about.how_to_collect),
-                bytes=about.bytes, cut=about.cut, grew=about.grew, redactions=about.redactions,
-            )  # fmt: skip
+                what=attempt.what,
+                status=about.status,
+                start=utc(self._origin + attempt.began),
+                seconds=round(time.monotonic() - attempt.began, 3),
+                file=about.file,
+                pid=attempt.pid,
+                rank=attempt.rank,
+                command=text(attempt.command),
+                reason=text(about.reason),
+                how_to_collect=text(about.how_to_collect),
+                bytes=about.bytes,
+                cut=about.cut,
+                grew=about.grew,
+                redactions=about.redactions,
+            )
         )
 
     def _free(self, file: str) -> str:
@@ -148,7 +155,8 @@ class Staging:
                 self.folder.replace(target)
         except OSError as error:
             raise HangLensError(
-                f"cannot write {target}: {error.strerror or error}", f"what was collected lies in {self.folder}: analyze or pack it from there"
+                f"cannot write {target}: {error.strerror or error}",
+                f"what was collected lies in {self.folder}: analyze or pack it from there",
             ) from None
 
     def discard(self) -> None:
@@ -162,7 +170,7 @@ def _pack(folder: Path, target: Path, name: str) -> None:
     try:
         with igzip.open(draft, "wb", compresslevel=2) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
             archive.add(folder, arcname=name, filter=_anonymous)
-        os.chmod(draft, 0o600)  # what a job prints may concern nobody else on this host
+        draft.chmod(0o600)  # what a job prints may concern nobody else on this host
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)

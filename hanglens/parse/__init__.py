@@ -10,7 +10,23 @@ from typing import BinaryIO
 from hanglens.errors import HangLensError
 from hanglens.knowledge.tables import load_tracks
 from hanglens.model import Gap, Input, Parsed
-from hanglens.parse import engines, environment, gdb, host, kernel, lmdeploy, manifest, nccl, proc, pyspy, ras, smi, threads, torch, tracebacks
+from hanglens.parse import (
+    engines,
+    environment,
+    gdb,
+    host,
+    kernel,
+    lmdeploy,
+    manifest,
+    nccl,
+    proc,
+    pyspy,
+    ras,
+    smi,
+    threads,
+    torch,
+    tracebacks,
+)
 from hanglens.parse.blocks import Place
 from hanglens.parse.flight_recorder import HOW_TO_GET as HOW_TO_DUMP
 from hanglens.parse.flight_recorder import is_flight_recorder, parse_flight_recorder

@@ -66,7 +66,9 @@ def _failures(manifest: Manifest, lines: _Lines) -> Iterator[DumpFailure]:
 def _gaps(manifest: Manifest) -> Iterator[Gap]:
     """What could not be had; the same of several processes is said once."""
     if manifest.interrupted:
-        yield Gap("the collection", "it was interrupted; what was there by then is in the bundle", "hanglens collect --pid PID, and let it end")
+        yield Gap(
+            "the collection", "it was interrupted; what was there by then is in the bundle", "hanglens collect --pid PID, and let it end"
+        )
     alike: dict[tuple[str, str], list[Item]] = defaultdict(list)
     for item in manifest.items:
         if item.status != "ok":

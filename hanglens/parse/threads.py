@@ -27,11 +27,9 @@ class _Threads:
         found = _ROW.match(line.message)
         if not found:
             return False
-        ref = SourceRef(self.place.file, line.number)
+        ref, text = SourceRef(self.place.file, line.number), line.message.strip()[:500]
         self.threads.append(
-            ThreadState(
-                ref, int(found["pid"]), found["tid"], found["state"], int(found["voluntary"]), found["syscall"], line.message.strip()[:500]
-            )  # fmt: skip
+            ThreadState(ref, int(found["pid"]), found["tid"], found["state"], int(found["voluntary"]), found["syscall"], text)
         )
         return True
 

@@ -1,0 +1,76 @@
+"""What a process that others wait for is in itself: by its frames, its system call, its open files and the kernel's counts."""
+
+from __future__ import annotations
+
+import regex
+
+from hanglens.analyze.stacks import counts_of, describe, moved
+from hanglens.incident import Member, Standing
+from hanglens.knowledge.tables import load_frames
+from hanglens.model import Frame
+
+# What workers wait in to be given work.
+_GIVEN = regex.compile(r"(?:\w+\.)*_?(?:broadcast\w*|i?recv\w*|scatter\w*|monitored_barrier|barrier)$")
+_OPEN, _FUTEX = ("257", "2"), ("202",)  # x86-64 numbers of openat, open and futex
+_READS = ("0", "17", "19", "295")  # read, pread64, readv, preadv
+_IO = ("0", "17", "7", "232", "281", "45", "47")  # read, pread64, poll, epoll_wait, epoll_pwait, recvfrom, recvmsg
+
+
+def wait_of(member: Member | None) -> str:
+    """What the absent rank itself is in, by its frames, else by its system call."""
+    standing = member.standing if member else None
+    if standing and standing.kind in ("file-lock", "jit", "weights", "idle"):
+        return {"file-lock": "lock"}.get(standing.kind, standing.kind)
+    process = member.process if member else None
+    call = process.syscall.split()[0] if process and process.syscall else ""
+    if call in _OPEN:
+        return "open"
+    if call in _FUTEX:
+        return "lock"
+    if call in _IO:
+        return "io"
+    return "compute" if call == "running" else "python" if standing else "unknown"
+
+
+def parked(member: Member | None) -> bool:
+    """Whether its thread was not scheduled once between two samples: it waits in the kernel, and neither polls nor works."""
+    if member is None or member.standing is None or moved(member) is not False:
+        return False
+    states = counts_of(member, member.standing)
+    return len(states) > 1 and states[0].voluntary == states[-1].voluntary
+
+
+def may_idle(member: Member | None, op: str) -> bool:
+    """Whether it may be a server with nothing to hand out: its peers wait to be given something, and it for input from outside."""
+    standing = member.standing if member else None
+    if member is None or standing is None or not _GIVEN.match(op):
+        return False
+    wait = wait_of(member)
+    asks_outside = wait == "io" and not reads_file(member)
+    return asks_outside or wait == "lock" or any(frame.file.endswith(".py") for frame in _inside(standing))
+
+
+def reads_file(member: Member) -> str:
+    """The file, named pipe or device that a process is in the middle of reading; empty if that is a socket or a terminal."""
+    process = member.process
+    if process is None or process.syscall not in _READS or not process.argument:
+        return ""
+    targets = (file.target for file in member.open_files if file.descriptor == process.argument)
+    return next((target for target in targets if target.startswith("/") and not target.startswith(("/dev/pts/", "/dev/tty"))), "")
+
+
+def sleeps(member: Member | None) -> bool:
+    """Whether one look shows that it sleeps in a call of its own, and not in an ordinary wait or in work that takes long."""
+    standing = member.standing if member else None
+    process = member.process if member else None
+    if standing and any(frame.file.endswith(".py") for frame in _inside(standing)):
+        return False  # in a queue, a selector or a lock of the standard library: an ordinary wait, which may end at any moment
+    if standing and any(load_frames().slow_work.search(describe(frame)) for frame in standing.stack.frames):
+        return False
+    return bool((standing and standing.stack.state == "idle") or (process and process.state in ("S", "D")))
+
+
+def _inside(standing: Standing) -> tuple[Frame, ...]:
+    """The frames that the one which says where the thread stands has called."""
+    frames = standing.stack.frames
+    return frames[: frames.index(standing.at)] if standing.at else frames
