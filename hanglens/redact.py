@@ -66,6 +66,7 @@ _NUMBER = re.compile(r"[-+]?\d[\d.,%]{0,9}|<[^<>]{1,40}>|\[[A-Z_]{2,20}")  # a c
 _OPEN = re.compile(rf"(?P<list>[\[(]|[A-Za-z]\w{{0,23}}\()?[bfruBFRU]{{0,2}}(?P<quote>{_QUOTE})(?!(?:[,:;)}}\]]|$)(?:[\s\"'{{\[(]|$))")
 _NEXT = re.compile(rf"{_QUOTE}[ \t]{{0,3}},[ \t]{{0,3}}[bfruBFRU]{{0,2}}(?P<quote>{_QUOTE})(?!-)")
 _BARE = re.compile(r"(?:[^\s\0\"'&\\]|&(?![\w.-]{1,64}=)|\\[^\s\0\"'])+")
+_ANY_QUOTE = re.compile(r"(?<!\\)\\*[\"']")
 _SCHEME = re.compile(r"(?:bearer|basic|digest|token|apikey|negotiate)[ \t]{1,4}")
 _BEARER = re.compile(
     r"bearer[ \t]{1,4}(?<![a-z0-9_]bearer )(?!tokens?\b|auth|scheme|realm|credential|key\b|is\b|or\b)(?P<value>[\w.~+/=-]+)"
@@ -457,45 +458,52 @@ def _sounds_secret(found: re.Match[str], left: str) -> bool:
 
 
 def _values(text: str, low: str, found: re.Match[str], begin: int) -> Iterator[Span]:
-    """The values behind a name that begins at `begin`: a string, several in a list, the rest of a NUL-ended entry, a word."""
-    at = found.end()
-    many = bool(found["flag"]) and "key" in found[0]
-    entry = found["flag"] == "\0" or (found[0].endswith("=") and (begin == 0 or text[begin - 1] == "\0"))
-    if entry and (found["flag"] or "\0" in text):
-        yield from _entries(text, at, many=many)
-    elif opened := _OPEN.match(text, at):
-        yield from _strings_in(text, opened, many=many or bool(opened["list"]))
+    """The values behind a name that begins at `begin`: a string, several in a list, an entry that NUL ends, a word."""
+    option = bool(found["flag"])
+    many = option and found[0].startswith("api")  # servers take several keys: `--api-keys a b`
+    entry = begin == 0 or text[begin - 1] == "\0"
+    equals = found.string.find("=", found.start(), found.end()) + 1 if entry else 0
+    end = text.find("\0", found.end()) if equals else -1
+    if found["flag"] == "\0":
+        yield from _arguments(text, found.end(), many=many)
+    elif end >= 0:
+        yield equals, end
+    elif opened := _OPEN.match(text, found.end()):
+        if not (option and text[opened.end() : opened.end() + 1] == "-"):
+            yield from _strings_in(text, opened, many=many or bool(opened["list"]))
     else:
-        scheme = _SCHEME.match(low, at)
-        yield from _words(text, scheme.end() if scheme else at, many=many)
+        scheme = _SCHEME.match(low, found.end())
+        yield from _words(text, scheme.end() if scheme else found.end(), option=option, many=many)
 
 
-def _entries(text: str, at: int, *, many: bool) -> Iterator[Span]:
+def _arguments(text: str, at: int, *, many: bool) -> Iterator[Span]:
+    """What follows an option in a command line of /proc, up to the next option."""
     while at < len(text) and text[at] != "-":
         end = text.find("\0", at)
         end = len(text) if end < 0 else end
-        yield at, end - 1 if text[end - 1 : end] == "\n" and end - 1 > at else end
+        yield at, end
         at = end + 1 if many else len(text)
 
 
-def _words(text: str, at: int, *, many: bool) -> Iterator[Span]:
+def _words(text: str, at: int, *, option: bool, many: bool) -> Iterator[Span]:
+    """Words up to a blank; the brackets and stops behind a word are not of it."""
     bare = _BARE.match(text, at)
-    while bare and bare[0][0] not in "[{(":
-        word = bare[0].rstrip(",;)]}.")
-        if word.startswith("-") and many:
-            return
-        yield bare.start(), bare.start() + len(word)
+    while bare and bare[0][0] not in "[{(" and not (option and bare[0][0] == "-"):
+        yield bare.start(), bare.start() + len(bare[0].rstrip(",;)]}."))
         bare = _BARE.match(text, bare.end() + 1) if many and text[bare.end() : bare.end() + 1] == " " else None
 
 
 def _strings_in(text: str, opened: re.Match[str], *, many: bool, rest: bool = False) -> Iterator[Span]:
-    """What stands between the quotes; with `many` also in the strings that follow behind commas."""
+    """What stands between the quotes; with `many` also in the strings that follow behind commas.
+
+    A string that its line does not end was cut off, and is taken to the end of the line with `rest`. Otherwise its quote may be an
+    apostrophe, and what it stands in shall stay whole: then it is taken to the next quote.
+    """
     found: re.Match[str] | None = opened
     while found:
         end, closed = _string_end(text, found.end(), found["quote"])
-        if not closed and not rest:  # an apostrophe, rather than a string that was cut off: the strings around it stay whole
-            end = next((m.start() for m in re.finditer(r"\\*[\"'\n]", text[found.end() : end])), end - found.end()) + found.end()
-        yield found.end(), end
+        other = None if closed or rest else _ANY_QUOTE.search(text, found.end(), end)
+        yield found.end(), other.start() if other else end
         found = _NEXT.match(text, end) if many and closed else None
 
 

@@ -184,7 +184,8 @@ def _fact(incident: Incident, rank: int, case: Case) -> Fact:
         pids=(member.pid,) if member and member.pid is not None else (),
         values={
             "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "first": case.first,
-            "wait": wait_of(member), "parked": parked(member), "how": ",".join(kinds), "kinds": len(kinds), "seen": _seen(incident, member, case),
+            "wait": wait_of(member), "parked": parked(member), "how": ",".join(kinds), "kinds": len(kinds),
+            "seen": _seen(incident, member, case),
             "pid": str(member.pid) if member and member.pid else "PID",
             "of": incident.world_size or len(_everyone(incident)) or len(incident.members),
             "waiting": len([m for m in waiting_members(incident) if _who(m) != rank]) or (incident.world_size or 1) - 1,

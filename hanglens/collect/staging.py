@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
-from isal import igzip
-
 from hanglens.errors import HangLensError
 from hanglens.manifest import NAME, Cut, Item, Manifest, Status, encode
 from hanglens.redact import Redactor
@@ -168,7 +166,7 @@ class Staging:
 def _pack(folder: Path, target: Path, name: str) -> None:
     draft = target.with_name(f".{target.name}.partial")
     try:
-        with igzip.open(draft, "wb", compresslevel=2) as packed, tarfile.open(fileobj=packed, mode="w") as archive:
+        with tarfile.open(draft, "w:gz", compresslevel=3) as archive:
             archive.add(folder, arcname=name, filter=_anonymous)
         draft.chmod(0o600)  # what a job prints may concern nobody else on this host
         draft.replace(target)
