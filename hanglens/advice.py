@@ -20,18 +20,19 @@ _VERDICTS = {
 }
 _SURE = {"confirmed": Text(en="", zh=""), "likely": Text(en="Most likely: ", zh="很可能："), "possible": Text(en="Possibly: ", zh="可能：")}
 
-_STACKS = NextEvidence(
-    what=Text(en="Two stack dumps of every rank, ten seconds apart", zh="每个 rank 的两次调用栈，间隔十秒"),
-    command="for p in $PIDS; do py-spy dump --pid $p > $p.a.txt; done; sleep 10; for p in $PIDS; do py-spy dump --pid $p > $p.b.txt; done",
+_COLLECT = NextEvidence(
+    what=Text(en="All of the job as it is now, every process twice", zh="任务当前的全部状态，每个进程采样两次"),
+    command="hanglens collect --pid PID",
 )
-_NCCL = NextEvidence(
-    what=Text(en="A run with NCCL's log, one file for each process", zh="打开 NCCL 日志重新运行，每个进程一个文件"),
-    command="NCCL_DEBUG=INFO NCCL_DEBUG_SUBSYS=INIT,BOOTSTRAP,NET,ENV NCCL_DEBUG_FILE=/tmp/nccl.%h.%p.log <your command>",
+_LONGER = NextEvidence(
+    what=Text(en="Samples over a longer time: what is only slow moves in it", zh="更长时间的采样：只是慢的任务会在其间前进"),
+    command="hanglens collect --pid PID --samples 3 --interval 30",
 )
-_RECORDER = NextEvidence(
-    what=Text(en="A flight-recorder dump of every rank", zh="每个 rank 的 flight recorder 记录"),
-    command="TORCH_FR_BUFFER_SIZE=2000 TORCH_NCCL_DUMP_ON_TIMEOUT=1 <your command>",
-)
+_PREPARED = NextEvidence(
+    what=Text(en="A run that records: NCCL's log (NCCL_DEBUG=INFO) and the flight recorder",
+              zh="带记录的一次运行：NCCL 日志（NCCL_DEBUG=INFO）和 flight recorder"),
+    command='eval "$(hanglens prepare)"; <your command>',
+)  # fmt: skip
 _P2P = NextEvidence(
     what=Text(en="One run with peer-to-peer transfers off: if it passes, the path between the GPUs is at fault",
               zh="关闭 P2P 运行一次：若能通过，则问题在 GPU 之间的通路"),
@@ -85,7 +86,12 @@ def next_evidence(
     chosen = [conclusion.chosen] if conclusion.chosen else []
     ids = tuple(dict.fromkeys(c.rule.id for c in (*chosen, *open_causes)))
     ids = ids if len(ids) > 1 else ()  # one alone is told apart from nothing
-    steps = [NextEvidence(what=step.what, command=step.command, splits=ids) for c in (*chosen, *open_causes) for step in c.rule.next]
+    steps = [
+        NextEvidence(what=step.what, command=step.command, splits=ids)
+        for c in (*chosen, *open_causes)
+        for step in c.next
+        if not facts.get(step.unless)
+    ]
     general = [NextEvidence(what=e.what, command=e.command, splits=ids) for e in _general(facts, incident)]
     ordered = [*general, *steps] if facts.get("wedge.symmetric") else [*steps, *general]
     unique = list({step.command or step.what.en: step for step in ordered}.values())
@@ -94,11 +100,17 @@ def next_evidence(
 
 def _general(facts: Mapping[str, Sequence[Fact]], incident: Incident) -> list[NextEvidence]:
     """What helps whatever the cause, the kind that is missing first."""
-    has_stacks = any(m.standings for m in (*incident.members, *incident.others))
-    steps = [] if has_stacks and facts.get("stack.still") else [_STACKS]
+    looked = [] if facts.get("stack.still") or facts.get("stack.moving") else [_COLLECT]
+    recorded = [] if _has_recorded(incident) else [_PREPARED]
     if facts.get("wedge.symmetric") or any(fact.values.get("first") for fact in facts.get("collective.timeout", ())):
-        return [_P2P, _NCCL, *steps]
-    if facts.get("collective.timeout") and not incident.parsed.recorder_dumps:
-        return [_RECORDER, *steps]
-    has_nccl = any(event.source == "nccl" for event in incident.parsed.events)
-    return [*steps, *([] if has_nccl else [_NCCL])] or [_RECORDER]
+        return [_P2P, *recorded, *looked]
+    if facts.get("collective.timeout"):
+        return [*recorded, *looked] or [_LONGER]
+    return [*looked, *recorded] or [_LONGER]
+
+
+def _has_recorded(incident: Incident) -> bool:
+    """Whether a run with NCCL's log and the flight recorder on would bring nothing new; a job without GPUs has neither."""
+    parsed = incident.parsed
+    has_log = any(event.source == "nccl" for event in parsed.events)
+    return (has_log and bool(parsed.recorder_dumps)) or (bool(parsed.collections) and not parsed.gpus)

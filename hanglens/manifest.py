@@ -70,8 +70,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. `clock` is the host's: its UTC time at the start, and seconds east of UTC of its local time.
 
     `names_redacted`: host names, addresses, users and prompts are pseudonyms; secrets are redacted in every bundle.
-    `expected_ranks` are those that the launcher told its processes it started on this host, comma-joined; none where it told nothing, or
-    where not every process could be asked.
+    `processes` are those that matter, `helpers` how many others serve them (trackers, compilers). `expected_ranks` are those that the
+    launcher told its processes it started here, comma-joined; none where it told nothing, or where not every process could be asked.
     """
 
     schema_version: str
@@ -86,6 +86,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     processes: list[ListedProcess]
     items: list[Item]
     expected_ranks: str = ""
+    helpers: int = 0
 
 
 def encode(manifest: Manifest) -> bytes:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from hanglens.analyze.activity import activity_facts
+from hanglens.analyze.calls import call_facts
 from hanglens.analyze.endings import ending_facts
 from hanglens.analyze.kernel import kernel_facts
 from hanglens.analyze.missing import missing_facts
@@ -19,8 +20,8 @@ from hanglens.incident import Incident
 from hanglens.verdict import Fact
 
 ANALYSES: tuple[Callable[[Incident], Iterator[Fact]], ...] = (
-    surrounding_facts, stage_facts, process_facts, kernel_facts, ras_facts, recorder_facts, watchdog_facts, missing_facts, activity_facts,
-    ending_facts,
+    surrounding_facts, stage_facts, process_facts, kernel_facts, ras_facts, recorder_facts, watchdog_facts, missing_facts, call_facts,
+    activity_facts, ending_facts,
 )  # fmt: skip
 
 

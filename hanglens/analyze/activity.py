@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import regex
 
 from hanglens.analyze.cite import cite, cite_event, cite_frame
+from hanglens.analyze.ras import ras_facts
 from hanglens.analyze.stacks import counts_of, moved
 from hanglens.incident import Incident, Member
 from hanglens.model import Event, ThreadState
@@ -28,6 +29,7 @@ def activity_facts(incident: Incident) -> Iterator[Fact]:
     yield from moving
     stepped = list(_stepped(incident))
     yield from stepped
+    stepped += (fact for fact in ras_facts(incident) if fact.name == "job.steps")
     moving += stepped
     timed_out = any(event.name.startswith("torch.timeout") for event in incident.parsed.events)
     if moving and not timed_out and not _stood(incident):
@@ -43,7 +45,7 @@ def _stepped(incident: Incident) -> Iterator[Fact]:
         yield Fact(
             name="job.steps",
             ranks=tuple(m.rank for m in left if m.rank is not None),
-            values={"of": len(_workers(incident))},
+            values={"how": "stacks", "of": len(_workers(incident))},
             evidence=tuple(evidence),
         )
 

@@ -135,17 +135,16 @@ def _report(collected: Collected, *, quiet: bool) -> None:
     if quiet:
         return
     ranks = sorted(p.rank for p in manifest.processes if p.rank is not None)
-    helpers = sum(p.role == "helper" for p in manifest.processes)
     told = (
-        f"{len(manifest.processes) - helpers} processes"
+        f"{len(manifest.processes)} processes"
         + (f", ranks {ranges(ranks)}" if ranks else "")
-        + (f", {helpers} helpers left out" if helpers else "")
+        + (f", {manifest.helpers} helpers left out" if manifest.helpers else "")
     )
     print(f"hanglens: {told}; {sum(item.status == 'ok' for item in manifest.items)} items in {manifest.seconds:.1f} s", file=sys.stderr)
     missed: dict[tuple[str, str, str], list[int]] = {}
     for item in manifest.items:
         if item.status != "ok":
-            missed.setdefault((item.what, item.reason, re.sub(r"\d+", "PID", item.how_to_collect)), []).append(item.pid or 0)
+            missed.setdefault((item.what, item.reason, re.sub(r"(?<=--pid )\d+", "PID", item.how_to_collect)), []).append(item.pid or 0)
     for (what, reason, how), pids in missed.items():
         times = f" ({len(pids)} times)" if len(pids) > 1 else ""
         print(f"hanglens: not collected: {what}{times}: {reason}" + (f"; {how}" if how else ""), file=sys.stderr)

@@ -37,11 +37,11 @@ class Beside:
         thread.start()
         self._running.append((name, thread, time.monotonic() + deadline))
 
-    def wait(self, stop: threading.Event) -> list[str]:
-        """Wait for all, each until its deadline, or a moment after `stop`; the names of those given up."""
+    def wait(self, stop: threading.Event, only: str = "") -> list[str]:
+        """Wait for all, or for `only` one, each until its deadline, or a moment after `stop`; the names of those given up."""
         late: list[str] = []
         stopped_at: float | None = None
-        while self._running:
+        while any(name == only or not only for name, _, _ in self._running):
             now = time.monotonic()
             if stop.is_set() and stopped_at is None:
                 stopped_at = now

@@ -119,7 +119,8 @@ def collect(request: Request, *, watch: Watch = lambda _name, _state: None) -> C
         manifest = Manifest(
             schema_version=SCHEMA_VERSION, tool_version=__version__, host=redactor.text(name), clock=_clock(began),
             seconds=round(time.monotonic() - started, 3), given_pids=list(request.pids), interrupted=stop.is_set(),
-            names_redacted=request.redact_names, processes=[_listed(t, redactor) for t in visit.job.targets], items=items,
+            names_redacted=request.redact_names, processes=[_listed(t, redactor) for t in visit.job.targets if t.role != "helper"],
+            helpers=sum(t.role == "helper" for t in visit.job.targets), items=items,
             expected_ranks=",".join(map(str, visit.job.expected_ranks)), redactions=dict(redactor.counts),
         )  # fmt: skip
         visit.staging.publish(manifest, target, title)
@@ -161,12 +162,10 @@ def _gather(visit: _Visit, watch: Watch) -> list[str]:
             break
     copying = logs.Copying(extra=request.logs, limit=request.log_limit, before=sizes)
     beside.start("logs", lambda: logs.collect_logs(visit.job, visit.table, staging, copying))
-    late = beside.wait(stop)
-    if not stop.is_set():
-        deadline = recorder.DEADLINE + 5
-        beside.start("flight recorder", lambda: recorder.collect_recorder(visit.job, staging, stop), deadline)
-        late += beside.wait(stop)
-    return late
+    late = beside.wait(stop, only="logs")
+    if not stop.is_set():  # behind the logs: each rank that is asked says so in its own
+        beside.start("flight recorder", lambda: recorder.collect_recorder(visit.job, staging, stop), recorder.DEADLINE + 5)
+    return late + beside.wait(stop)
 
 
 def _sample(visit: _Visit, number: int, watch: Watch) -> None:

@@ -206,14 +206,32 @@ def ray_job(pid: int) -> str | None:
 
 def _targets(table: ProcTable, members: Sequence[int]) -> list[Target]:
     environs = {pid: environ_of(pid) for pid in members}
-    ranks = {pid: found for pid in members if (found := _rank(environs[pid])) is not None}
+    ranks = _ranks(table, environs)
     targets = []
     for pid in members:
-        proc = table.procs[pid]
-        inherited = any(ranks.get(above.pid) == ranks.get(pid) for above in table.above(pid))
-        rank, how = (None, "") if inherited or pid not in ranks else ranks[pid]
+        proc, (rank, how) = table.procs[pid], ranks.get(pid, (None, ""))
         targets.append(Target(proc, _role(table, proc, rank, members), environs[pid], rank, how, namespace_pid(pid)))
     return targets
+
+
+def _ranks(table: ProcTable, environs: Mapping[int, Mapping[str, str]]) -> dict[int, tuple[int, str]]:
+    """Ranks by pid, with how they are known.
+
+    What a process was told its children inherit; what it set itself only they show, if only by their helpers.
+    """
+    told = {pid: said for pid, environ in environs.items() if (said := _rank(environ))}
+    number = {pid: rank for pid, (rank, _) in told.items()}
+    found: dict[int, tuple[int, str]] = {}
+    for pid, (rank, how) in told.items():
+        above = [proc for proc in table.above(pid) if proc.pid in environs]
+        parent = next((proc.pid for proc in above if not is_helper(proc)), None)
+        if any(number.get(proc.pid) == rank for proc in above):
+            continue
+        if not is_helper(table.procs[pid]):
+            found[pid] = rank, how
+        elif parent is not None and parent not in number:
+            found[parent] = rank, f"{how} of its child {pid}"
+    return found
 
 
 def _rank(environ: Mapping[str, str]) -> tuple[int, str] | None:

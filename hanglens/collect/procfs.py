@@ -79,11 +79,11 @@ def _first_word(file: Path) -> str:
 
 def lasting_state(job: Job, staging: Staging) -> None:
     """What does not change while we look: command line, environment, open files, limits, libraries; and the list of all processes."""
-    rows = [_ROW.format("PID", "PPID", "STAT", "USER", "STARTED", "ROLE", "COMMAND")]
-    rows += [
-        _ROW.format(t.pid, t.proc.ppid, t.proc.state, t.proc.user or "?", utc(t.proc.started)[:19], t.role, t.proc.line)
-        for t in job.targets
-    ]
+    listed = [t for t in job.targets if t.role != "helper"]
+    rows = [_ROW.format("PID", "PPID", "STAT", "USER", "STARTED", "ROLE", "COMMAND"), *map(_row, listed)]
+    rows += [f"and {len(job.targets) - len(listed)} helpers (resource trackers, compile workers, daemons)"] * (
+        len(listed) < len(job.targets)
+    )
     staging.keep(Attempt(what="list of the job's processes"), "processes/processes.txt", "\n".join([*rows, ""]).encode())
     parents = {t.pid: t for t in job.targets}
     for target in job.working:
@@ -93,6 +93,11 @@ def lasting_state(job: Job, staging: Staging) -> None:
         _open_files(target, f"{base}.proc-fds.txt", staging)
         _libraries(target, f"{base}.proc-libraries.txt", staging)
         _environment(target, parents.get(target.proc.ppid), f"{base}.proc-environ.txt", staging)
+
+
+def _row(target: Target) -> str:
+    proc = target.proc
+    return _ROW.format(proc.pid, proc.ppid, proc.state, proc.user or "?", utc(proc.started)[:19], target.role, proc.line)
 
 
 def _copy(target: Target, name: str, file: str, staging: Staging) -> None:

@@ -1,6 +1,7 @@
 """What NCCL's RAS subsystem says of all ranks of the job: its counters, asked as often as there are samples.
 
-Protocol: NCCL `src/ras/client_support.cc`, 2.24 and newer: `CLIENT PROTOCOL 2`, then `TIMEOUT N`, then `VERBOSE STATUS`, a line each.
+Protocol: NCCL `src/ras/client_support.cc`, 2.24 and newer: `CLIENT PROTOCOL 2`, then `TIMEOUT N`, `SET FORMAT json` (from 2.28.7) and
+`VERBOSE STATUS`, a line each.
 """
 
 from __future__ import annotations
@@ -62,8 +63,12 @@ def _once(host: str, port: int, staging: Staging, number: int) -> bool:
     except OSError as error:
         staging.miss(attempt, "failed", f"port {port}: {error}")
         return False
-    late = "" if whole else f"no end of the answer within {DEADLINE:g} s"
-    staging.keep(attempt, f"nccl/ras-sample{number}.txt", answer, About(status="ok" if whole else "timed-out", reason=late))
+    late = "" if whole else f"no end of the answer within {DEADLINE:g} s: a member of the job does not answer"
+    if not answer.strip():
+        staging.miss(attempt, "failed" if whole else "timed-out", late or "it closed the connection without an answer")
+        return True
+    suffix = "json" if answer.startswith(b"{") else "txt"
+    staging.keep(attempt, f"nccl/ras-sample{number}.{suffix}", answer, About(status="ok" if whole else "timed-out", reason=late))
     return True
 
 
@@ -97,17 +102,30 @@ def _listener(port: int) -> int | None:
 
 
 def _ask(host: str, port: int) -> tuple[bytes, bool]:
-    """The answer, and whether it came to its end: RAS closes the connection behind it."""
+    """The answer, and whether it came to its end: RAS closes the connection behind it.
+
+    JSON has the counts of all ranks, the text those that differ only; JSON begins with NCCL 2.28.7, and before it the word is refused.
+    """
+    answer, whole = _say(host, port, "SET FORMAT json", "VERBOSE STATUS")
+    body = answer[answer.find(b"\n{") + 1 :]
+    if body.startswith(b"{"):
+        return body, whole
+    return _say(host, port, "VERBOSE STATUS") if whole and b"Communicators" not in answer else (answer, whole)
+
+
+def _say(host: str, port: int, *commands: str) -> tuple[bytes, bool]:
     ends = time.monotonic() + DEADLINE
     answer = b""
     with socket.create_connection((host, port), timeout=2.0) as connection:
-        connection.sendall(f"CLIENT PROTOCOL 2\nTIMEOUT {PATIENCE}\nVERBOSE STATUS\n".encode())
+        connection.sendall("\n".join(["CLIENT PROTOCOL 2", f"TIMEOUT {PATIENCE}", *commands, ""]).encode())
         while len(answer) < MOST_ANSWER:
             connection.settimeout(max(0.1, ends - time.monotonic()))
             try:
                 part = connection.recv(1 << 16)
             except TimeoutError:
                 return answer, False
+            except ConnectionResetError:
+                part = b""
             if not part:
                 return answer, True
             answer += part

@@ -11,13 +11,16 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hanglens.collect.gpu import has_gpu
 from hanglens.collect.job import Job, Target
-from hanglens.collect.staging import Attempt, Staging
+from hanglens.collect.proctable import state_of
+from hanglens.collect.stacks import STANDING
+from hanglens.collect.staging import Attempt, Staging, utc
 
+PATIENCE = 4.0  # seconds without a further dump after which the others are not waited for
 DEADLINE = 20.0  # seconds until a dump that was asked for must be there; it takes several
 SETTLED = 1.0  # seconds without growth after which a dump is whole
 LARGEST = 64 << 20
@@ -27,37 +30,79 @@ _NEXT_TIME = 'start the next run with what `hanglens prepare` prints: eval "$(ha
 
 
 def collect_recorder(job: Job, staging: Staging, stop: threading.Event) -> None:
-    """Ask every rank that has a pipe, wait for what they write, and copy all dumps that are younger than the job."""
+    """Ask every rank that has a pipe, and copy what they write; if none can be asked, what they wrote before, as on a time-out.
+
+    A dump from before the question is not mixed with those that answer it: they would be of different moments.
+    """
     ranks = [t for t in job.pythons if t.role != "launcher"]
-    if not ranks:
-        return
     began = time.time()
-    asked = [pipe for target in ranks if target.environ.get(_PIPE) for pipe in _ask(target, staging)]
-    if not any(target.environ.get(_PIPE) for target in ranks) and has_gpu():
-        why = f"{_PIPE} was not set when the job started, so that a live rank cannot be asked"
-        staging.miss(Attempt(what="flight recorder"), "failed", why, _NEXT_TIME)
-    ends = time.monotonic() + DEADLINE
-    while asked and time.monotonic() < ends and not stop.is_set() and len(_fresh(ranks, began)) < len(asked):
-        stop.wait(0.25)
-    for path in _fresh(ranks, min(t.proc.started for t in ranks)):
+    told = _ask(ranks, staging)
+    if told:
+        _await(ranks, began, len(told), stop)
+        fresh = _dumps(ranks, began)
+        for path in _dumps(ranks, _start_of(ranks)):
+            if path not in fresh:
+                _say_old(path, staging)
+    elif ranks:
+        fresh = _dumps(ranks, _start_of(ranks))
+        if not fresh and has_gpu():
+            why = f"no rank of the job can be asked: {_PIPE} was not set when it started, or its ranks are gone"
+            staging.miss(Attempt(what="flight recorder"), "failed", why, _NEXT_TIME)
+    else:
+        return
+    for path in fresh:
         _copy(path, staging)
 
 
-def _ask(target: Target, staging: Staging) -> list[str]:
-    """Tell the pipes of one process to dump; those that were told."""
-    prefix = target.environ[_PIPE]
-    attempt = Attempt(what="flight-recorder pipe", pid=target.pid, rank=target.rank, command=f"echo 1 > {prefix}RANK.pipe")
-    number = str(target.rank) if target.rank is not None else "*"
-    told = []
-    for pipe in glob.glob(f"/proc/{target.pid}/root{glob.escape(_absolute(target, prefix))}{number}.pipe"):
-        try:
-            _tell(pipe)
-            told.append(pipe)
-        except OSError as error:
-            gone = error.errno == errno.ENXIO
-            why = "nothing reads its pipe: the process group is gone or not made yet" if gone else str(error.strerror)
-            staging.miss(attempt, "refused" if isinstance(error, PermissionError) else "failed", why)
+def _start_of(ranks: Sequence[Target]) -> float:
+    return min(target.proc.started for target in ranks)
+
+
+def _await(ranks: Sequence[Target], began: float, expected: int, stop: threading.Event) -> None:
+    """Until as many dumps are there as were asked for, or no further one comes: a stopped rank writes none."""
+    ends = last = time.monotonic()
+    ends, found = ends + DEADLINE, 0
+    while found < expected and time.monotonic() < ends and not stop.wait(0.25):
+        now = len(_dumps(ranks, began))
+        last = time.monotonic() if now > found else last
+        found = now
+        if found and time.monotonic() - last > PATIENCE:
+            return
+
+
+def _ask(ranks: Sequence[Target], staging: Staging) -> set[tuple[int, int]]:
+    """Tell each pipe once to dump; device and inode of those that were told. A process whose rank is not known may own any of them."""
+    told: set[tuple[int, int]] = set()
+    refused: set[str] = set()
+    for target in ranks:
+        for pipe in _pipes(target):
+            about = os.stat(pipe)
+            if (about.st_dev, about.st_ino) in told or state_of(target.pid) in STANDING or pipe.rpartition("/")[2] in refused:
+                continue
+            attempt = Attempt(what="flight-recorder pipe", rank=target.rank, command=f"echo 1 > {pipe.partition('/root')[2]}")
+            try:
+                _tell(pipe)
+                told.add((about.st_dev, about.st_ino))
+            except OSError as error:
+                refused.add(pipe.rpartition("/")[2])
+                gone = error.errno == errno.ENXIO
+                why = "nothing reads it: its rank is gone, or has no process group yet" if gone else str(error.strerror)
+                staging.miss(attempt, "refused" if isinstance(error, PermissionError) else "failed", f"{pipe.rpartition('/')[2]}: {why}")
     return told
+
+
+def _pipes(target: Target) -> list[str]:
+    prefix = target.environ.get(_PIPE)
+    if not prefix:
+        return []
+    number = str(target.rank) if target.rank is not None else "*"
+    return sorted(glob.glob(f"/proc/{target.pid}/root{glob.escape(_absolute(target, prefix))}{number}.pipe"))
+
+
+def _say_old(path: Path, staging: Staging) -> None:
+    written = utc(path.stat().st_mtime)
+    why = f"its rank did not answer; the {path.name} that lies there is of {written}, before this collection"
+    staging.miss(Attempt(what="flight-recorder dump"), "timed-out", why, f"copy it yourself if that moment matters: {path.name}")
 
 
 def _tell(pipe: str) -> None:
@@ -77,7 +122,7 @@ def _absolute(target: Target, path: str) -> str:
         return path
 
 
-def _fresh(ranks: Iterable[Target], since: float) -> list[Path]:
+def _dumps(ranks: Iterable[Target], since: float) -> list[Path]:
     """Dumps that were written to their end after that time."""
     prefixes = {(t.pid, _absolute(t, t.environ[name])) for t in ranks for name in _PREFIXES if t.environ.get(name)}
     if not prefixes:

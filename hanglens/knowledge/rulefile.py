@@ -195,8 +195,9 @@ def _fix(data: Plain, field: str) -> Fix:
 
 def _next(data: Plain, field: str) -> NextStep:
     item = _mapping(data, field)
-    _only(item, {"what", "command"}, field)
-    return NextStep(_text(item.get("what"), f"{field}.what"), _string(item.get("command", ""), f"{field}.command"))
+    _only(item, {"what", "command", "unless"}, field)
+    command, unless = (_string(item.get(name, ""), f"{field}.{name}") for name in ("command", "unless"))
+    return NextStep(_text(item.get("what"), f"{field}.what"), command, unless)
 
 
 def _snippets(data: Plain, field: str) -> tuple[Snippet, ...]:

@@ -101,10 +101,11 @@ Condition = PatternCondition | StackCondition | FactCondition | AllOf | AnyOf | 
 
 @dataclass(frozen=True, slots=True)
 class NextStep:
-    """What to collect while the rule is only possible."""
+    """What to collect while the rule is only possible. `unless` is the fact that shows that it was collected already."""
 
     what: Text
     command: str = ""
+    unless: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import msgspec
 
-from hanglens.knowledge.schema import FactCondition, Rule
+from hanglens.knowledge.schema import FactCondition, NextStep, Rule
 from hanglens.rules.conditions import Match, Observed, evaluate
 from hanglens.verdict import CONFIDENCES, Confidence, Evidence, Finding, Fix, Text
 
@@ -26,6 +27,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     pids: tuple[int, ...]
     on_lines: bool
     against: int
+    next: tuple[NextStep, ...] = ()
 
 
 def candidates(rules: Iterable[Rule], seen: Observed) -> list[Candidate]:
@@ -83,7 +85,8 @@ def _candidate(rule: Rule, seen: Observed) -> Candidate | None:
     )  # fmt: skip
     pids = tuple(sorted(match.pids)) if rule.culprits == "matched" else ()
     return Candidate(
-        rule=rule, finding=finding, culprits=tuple(sorted(culprits)), pids=pids, on_lines=match.on_lines, against=len(against)
+        rule=rule, finding=finding, culprits=tuple(sorted(culprits)), pids=pids, on_lines=match.on_lines, against=len(against),
+        next=tuple(replace(step, command=_fill(step.command, values, keep=True)) for step in rule.next),
     )  # fmt: skip
 
 

@@ -95,6 +95,9 @@ def _facts(rule: Rule, known: frozenset[str]) -> Iterator[tuple[str, str]]:
     for condition in rule.conditions():
         if isinstance(condition, FactCondition) and condition.fact not in known:
             yield f"asks for the fact {condition.fact!r}, which no analysis computes", "rules/facts.yaml names those there are"
+    for step in rule.next:
+        if step.unless and step.unless not in known:
+            yield f"next: unless {step.unless!r}, which no analysis computes", "rules/facts.yaml names those there are"
 
 
 def _relations(rule: Rule, ids: frozenset[str]) -> Iterator[tuple[str, str]]:
