@@ -166,6 +166,7 @@ class Collection:
     """One host's bundle: who collected when, and which ranks its launcher said it started there.
 
     `began` is when the first process of the job was started, in seconds of the host's local clock, as its logs print it.
+    `cut_logs` are files from whose middle lines are missing, each with the line behind which they are.
     """
 
     ref: SourceRef
@@ -174,7 +175,7 @@ class Collection:
     text: str = ""
     expected_ranks: tuple[int, ...] = ()
     present_ranks: tuple[int, ...] = ()
-    grown_logs: tuple[str, ...] = ()
+    cut_logs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

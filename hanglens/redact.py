@@ -12,9 +12,10 @@ grows with the text and not with its square.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import AddressValueError, IPv6Address
 from typing import Literal
 
 Kind = Literal["secret", "host", "address", "user", "prompt"]
@@ -35,12 +36,13 @@ _ROUNDS = 8  # what was replaced may let its surroundings read otherwise, so the
 
 # A quote may stand in a string of JSON, and that in another: then 1 or 3 backslashes stand before it.
 _QUOTE = r"\\{0,3}[\"']"
-_TAIL = rf"(?P<close>{_QUOTE})?(?:\]?[ \t]{{0,3}}(?:=(?:={{1,2}}|>)?|:(?!:)=?)[ \t]{{0,8}}|(?P<flag>(?<!\\)[ \0]|(?<=[\"']),[ \t]{{0,3}}(?={_QUOTE})))"
+_ASSIGNED = r"\]?[ \t]{0,3}(?:=(?:={1,2}|>)?|:(?!:)=?)[ \t]{0,8}"
+_TAIL = rf"(?P<close>{_QUOTE})?(?:{_ASSIGNED}|(?P<flag>[ \0]|(?<=[\"']),[ \t]{{0,3}}(?={_QUOTE})))"
 _MORE = r"[a-z0-9_-]{0,24}"  # `secret_access_key`, `passwordHash`, `api-keys`
 _KEYS = tuple(
     (literal, re.compile(key + _TAIL))
     for literal, key in (
-        ("token", r"tokens?"),  # nothing more: `token_ids`, `token-num`, `tokenizer` are no secrets
+        ("token", r"tokens?(?![a-z_\-/.)])"),  # nothing more: `token_ids`, `token-num`, `tokenizer` are no secrets
         ("secret", r"secret" + _MORE),
         ("passw", r"passw(?:or)?d" + _MORE),
         ("passphrase", r"passphrase"),
@@ -49,7 +51,7 @@ _KEYS = tuple(
         ("api", r"api[-_]?key" + _MORE),
         ("access", r"access[-_]?key" + _MORE),
         ("private", r"private[-_]?key" + _MORE),
-        ("signature=", r"signature"),  # of a signed URL
+        ("signature=", r"signature(?==)"),  # of a signed URL
         ("sig=", r"sig(?<=[?&]sig)"),
     )
 )
@@ -61,16 +63,17 @@ _MODEL_TOKENS = frozenset(
     "additional added accepted bonus target current prev previous cached kv".split()
 )
 _SECRET_TOKENS = frozenset("access api auth bearer hf refresh secret session security".split())
-_PLAIN = re.compile(r"(?i)<secret>|\*+|\.{3}|none|null|nil|true|false|str|string|int|bool|optional\[str|\[?redacted")
-_NUMBER = re.compile(r"[-+]?\d[\d.,%]{0,9}|<[^<>]{1,40}>|\[[A-Z_]{2,20}")  # a count or an id, or a special token of a vocabulary
-_OPEN = re.compile(rf"(?P<list>[\[(]|[A-Za-z]\w{{0,23}}\()?[bfruBFRU]{{0,2}}(?P<quote>{_QUOTE})(?!(?:[,:;)}}\]]|$)(?:[\s\"'{{\[(]|$))")
-_NEXT = re.compile(rf"{_QUOTE}[ \t]{{0,3}},[ \t]{{0,3}}[bfruBFRU]{{0,2}}(?P<quote>{_QUOTE})(?!-)")
-_BARE = re.compile(r"(?:[^\s\0\"'&\\]|&(?![\w.-]{1,64}=)|\\[^\s\0\"'])+")
+_PLAIN = re.compile(r"(?i)<secret>\n*|\*+|\.{3}|none|null|nil|true|false|str|string|int|bool|optional\[str|\[?redacted\]?")
+_NUMBER = re.compile(r"[-+]?\d[\d.,%]{0,9}|<[^<>]{1,40}>|\[[A-Z_]{2,20}\]?")  # a count or an id, or a special token of a vocabulary
+_OPEN = re.compile(
+    rf"(?P<list>[\[(]|[A-Za-z]\w{{0,23}}\()?[bfruBFRU]{{0,2}}(?P<quote>{_QUOTE})(?![,:;)}}\]](?:[\s\"'{{\[(,}}\])]|\Z)|[\r\n]|\Z)"
+)
+_NEXT = re.compile(rf"{_QUOTE}[ \t]{{0,3}},[ \t]{{0,3}}[bfruBFRU]{{0,2}}(?P<quote>{_QUOTE})")
+_NO_VALUE = re.compile(rf"-|[^\"'\\\n]{{0,64}}{_QUOTE}[ \t]{{0,3}}:")  # the next option, or the next key of a dict
+_BARE = re.compile(r"(?![\[{(])(?:[^\s\0\"'&\\]|&(?![\w.-]{1,64}=)|\\[^\s\0\"'nrt])+")
 _ANY_QUOTE = re.compile(r"(?<!\\)\\*[\"']")
 _SCHEME = re.compile(r"(?:bearer|basic|digest|token|apikey|negotiate)[ \t]{1,4}")
-_BEARER = re.compile(
-    r"bearer[ \t]{1,4}(?<![a-z0-9_]bearer )(?!tokens?\b|auth|scheme|realm|credential|key\b|is\b|or\b)(?P<value>[\w.~+/=-]+)"
-)
+_BEARER = re.compile(r"\bbearer[ \t]{1,4}(?!tokens?\b|auth|scheme|realm|credential|key\b|is\b|or\b)(?P<value>[\w.~+/=-]+)")
 _USERINFO = re.compile(r"://[^\s/@:\"'<>\0]{0,128}:(?P<value>[^\s/\"'\0]{1,256})@")
 # The literal comes first because `re` then jumps from one to the next.
 _SHAPES = tuple(
@@ -92,8 +95,9 @@ _SHAPES = tuple(
 _PEM = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY")
 _PEM_END = re.compile(r"-----END [A-Z ]{0,40}PRIVATE KEY-----")
 _PEM_LONGEST = 20_000
+_LONGEST_ENTRY = 8192  # of an environment; a NUL further behind in a log ends nothing
 _PEM_LINES = re.compile(
-    r"-{0,5}(?:(?:\\[rn]|[ \t\r\n]){1,40}[A-Za-z0-9+/=]{40,100})*(?:(?:\\[rn]|[\r\n]){1,4}[A-Za-z0-9+/=]{1,80}(?=[\s\"'\\]|$))?"
+    r"-{0,5}(?:(?:\\[rn]|[ \t\r\n]){1,40}[A-Za-z0-9+/=]{40,100})*(?:(?:\\[rn]|[\r\n]){1,4}[A-Za-z0-9+/=]{1,80}(?=[\r\n\"'\\]|\Z))?"
 )
 
 _PROMPTS = tuple(
@@ -115,8 +119,7 @@ _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?")
 _OURS = re.compile(r"(?:host|user)-\d{1,6}")
 _WORD = re.compile(r"[a-z0-9]+")
 _RUN = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+){0,12}")
-_TOLD = (  # where formats name hosts: NCCL's prefix, RAS, rendezvous, environments, syslog, hosts named by their address
-    ("NCCL ", r"(?<![\w.-])([A-Za-z0-9][\w.-]{2,252}):\d{1,10}:\d{1,10} [^\n]{0,80}?NCCL (?:INFO|WARN|TRACE)"),
+_TOLD = (  # where formats name hosts: RAS, rendezvous, environments, syslog, hosts named by their address
     ("on node ", r"[Pp]rocess \d{1,10} on node ([\w.-]{3,253})"),
     ("MASTER_ADDR", r"MASTER_ADDR[=:] ?['\"]?([\w.-]{3,253})"),
     ("-addr", r"--(?:master|dist-init|node)-addr[= \0]([\w.-]{3,253})"),
@@ -129,14 +132,18 @@ _TOLD = (  # where formats name hosts: NCCL's prefix, RAS, rendezvous, environme
     ("ip-", r"(?<![\w.-])(ip-\d{1,3}-\d{1,3}-\d{1,3}-\d{1,3})(?![\w-])"),
 )
 _TELLING = tuple((literal, re.compile(pattern)) for literal, pattern in _TOLD)
+_NCCL = re.compile(r":[0-9]{1,10}:[0-9]{1,10} (?=[^\n]{0,80}?NCCL (?:INFO|WARN|TRACE))")
+_NAME_BACKWARDS = re.compile(r"[\w.-]{3,253}")
 _NODELIST = re.compile(r"NODELIST=(?P<value>[\w.-]{1,64}[\[,][\w.,\[\]-]{1,4000})")
 _HOME = re.compile(r"(?:/home/|/Users/)(?P<value>\w(?:[\w.-]{0,62}\w)?)")
-_USER_IS = re.compile(r"(?<![A-Za-z])(?:USER|LOGNAME|USERNAME)=(?P<value>[A-Za-z_][\w.-]{0,62}\w)")
+_AT_HINT = re.compile("@")
+_USER_IS = re.compile(r"=(?:(?<=(?<![A-Za-z])USER=)|(?<=LOGNAME=)|(?<=USERNAME=))(?P<value>[A-Za-z_][\w.-]{0,62}\w)")
 _AT = re.compile(r"(?<![\w.@-])(?P<value>[A-Za-z_][\w.-]{0,63})(?::<secret>)?@(?P<host>[A-Za-z0-9][\w.-]{0,252})")
 _DOMAIN = re.compile(r"(?:[A-Za-z0-9-]{1,63}\.){1,8}(?!service|socket|timer|mount|scope|slice|target|so\b|py\b)[a-z]{2,24}")
-_IPV4 = re.compile(
-    r"(?<![0-9A-Za-z])(?<![0-9A-Za-z]\.)(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?![0-9A-Za-z]|\.\d)"
-)
+_BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_IPV4 = re.compile(rf"(?<![0-9A-Za-z])(?<![0-9A-Za-z]\.)(?:{_BYTE}\.){{3}}{_BYTE}(?![0-9A-Za-z]|\.[0-9])")
+_IPV4_HINT = re.compile(r"\.(?<=[0-9]\.)(?=[0-9]{1,3}\.[0-9]{1,3}(?![0-9]))")
+_IPV6_HINT = re.compile(r":(?::|(?:[0-9A-Fa-f]{1,4}:){4})")
 _IPV6 = re.compile(r"(?<![0-9A-Za-z.])(?<!::)(?:[0-9A-Fa-f]{1,4}(?=:)|(?=::))[0-9A-Fa-f:]{2,38}(?![0-9A-Za-z]|\.\d)")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
 _VERSION_BEFORE = re.compile(r"(?i)(?:version|driver|release|firmware|build|cudnn|cublas|tensorrt|cu\d\d|[=~<>!]=)[ :=\"'-]{0,3}\Z")
@@ -202,7 +209,8 @@ class Redactor:
         """
         if not self._names:
             return
-        found = dict.fromkeys(name for literal, pattern in _TELLING if literal in text for name in pattern.findall(text))
+        found = dict.fromkeys(_nccl_hosts(text) if "NCCL " in text else ())
+        found.update(dict.fromkeys(name for literal, pattern in _TELLING if literal in text for name in pattern.findall(text)))
         self.learn(list(found))
         for domain in list(self._domains):
             if domain in text:
@@ -279,19 +287,27 @@ class Redactor:
 
     def _known(self, low: str) -> Iterator[_Change]:
         """Whole words that are names which were learned; of two that begin at one place the longer one."""
-        for found in _WORD.finditer(low) if self._words else ():
-            run = _RUN.match(low, found.start()) if found[0] in self._firsts else None
+        for start in self._beginnings(low):
+            run = _RUN.match(low, start)
             name = run[0] if run else ""
             while name and name not in self._words:
                 name = name[: max(map(name.rfind, "._-"), default=0)] if any(sign in name for sign in "._-") else ""
-            if name and not _OURS.match(low, found.start()):
+            if name:
                 kind, new = self._words[name]
-                yield found.start(), found.start() + len(name), kind, new
+                yield start, start + len(name), kind, new
+
+    def _beginnings(self, low: str) -> list[int]:
+        """Where the first word of a name stands: a few words are searched for, of many each word of the text is looked up."""
+        if len(self._firsts) > 200:
+            return [found.start() for found in _WORD.finditer(low) if found[0] in self._firsts]
+        there = [first for first in self._firsts if first in low]
+        patterns = (rf"{first}(?<![a-z0-9]{first})(?![a-z0-9])" for first in there)
+        return sorted(found.start() for pattern in patterns for found in re.finditer(pattern, low))
 
     def _users(self, text: str) -> Iterator[_Change]:
         """Users by where they stand, and only there: a directory in /home may be called like any word."""
-        named = [*_HOME.finditer(text), *_USER_IS.finditer(text)] if "/" in text or "=" in text else []
-        named += [found for found in _AT.finditer(text) if self._is_host(found["host"])] if "@" in text else []
+        named = [*_HOME.finditer(text), *_USER_IS.finditer(text)]
+        named += [found for found in _in_lines(_AT_HINT, _AT, text) if self._is_host(found["host"])]
         for found in named:
             name = found["value"].lower()
             if name not in _GENERIC and len(name) > 1 and not _OURS.fullmatch(name):
@@ -304,10 +320,10 @@ class Redactor:
         return low in self._words or low == "localhost" or any(p.fullmatch(low) for p in (_OURS, _IPV4, _DOMAIN))
 
     def _addresses(self, text: str) -> Iterator[_Change]:
-        for found in _IPV4.finditer(text) if "." in text else ():
+        for found in _in_lines(_IPV4_HINT, _IPV4, text):
             if new := self._ipv4(found):
                 yield *found.span(), "address", new
-        for found in _IPV6.finditer(text) if ":" in text else ():
+        for found in _in_lines(_IPV6_HINT, _IPV6, text):
             old = found[0] if found[0].endswith("::") else found[0].rstrip(":")
             if new := self._ipv6(old, text, found.start()):
                 yield found.start(), found.start() + len(old), "address", new
@@ -315,11 +331,11 @@ class Redactor:
     def _ipv4(self, found: re.Match[str]) -> str:
         """Its pseudonym, or nothing for a version and for what means something by itself."""
         if _KEPT_IPV4.match(found[0]):
-            self._taken.add(found[0])
+            self._taken.update([found[0]] if found[0].startswith("198.") else [])
             return ""
         before = found.string[max(0, found.start() - 20) : found.start()]
         version = _VERSION_BEFORE.search(before) or _VERSION_BEHIND.match(found.string, found.end())
-        return "" if version else self._pseudonym("address", str(IPv4Address(found[0])), "ipv4")
+        return "" if version else self._pseudonym("address", found[0], "ipv4")
 
     def _ipv6(self, old: str, text: str, at: int) -> str:
         """Its pseudonym, or nothing for a time, a PCI id, a name of C++ and for what means something by itself."""
@@ -330,6 +346,8 @@ class Redactor:
             return ""
         if text[max(0, at - 1) : at] == ":" and not _INTERFACE.search(text[max(0, at - 17) : at].lower()):
             return ""
+        if not ((len(old.partition(":")[0]) == 4 or old.count(":") > 2) and any(map(str.isdigit, old))):
+            return ""
         try:
             key = str(IPv6Address(old))
         except AddressValueError:
@@ -337,8 +355,7 @@ class Redactor:
         if _KEPT_IPV6.match(key):
             self._taken.add(key)
             return ""
-        likely = (len(old.partition(":")[0]) == 4 or old.count(":") > 2) and any(map(str.isdigit, old))
-        return self._pseudonym("address", key, "fe80" if key.startswith("fe8") else "ipv6") if likely else ""
+        return self._pseudonym("address", key, "fe80" if key.startswith("fe8") else "ipv6")
 
 
 def redact_value(value: object, redactor: Redactor) -> object:
@@ -364,6 +381,23 @@ def _entry(key: object, value: object, redactor: Redactor) -> object:
     start = f"{key}="
     whole = redactor.text(f"{start}{value}\0")
     return whole[len(start) : -1] if whole.startswith(start) else redactor.text(value)
+
+
+def _nccl_hosts(text: str) -> Iterator[str]:
+    for found in _NCCL.finditer(text):
+        name = _NAME_BACKWARDS.match(text[max(0, found.start() - 254) : found.start()][::-1])
+        if name:
+            yield name[0][::-1]
+
+
+def _in_lines(hint: re.Pattern[str], pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Where `pattern` matches, in the lines that `hint` finds: it begins with a literal and so is many times as fast."""
+    done = 0
+    for found in hint.finditer(text):
+        if found.start() >= done:
+            start, end = text.rfind("\n", 0, found.start()) + 1, text.find("\n", found.end())
+            done = len(text) if end < 0 else end
+            yield from pattern.finditer(text, start, done)
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -414,16 +448,18 @@ def _shaped(text: str, low: str) -> Iterator[tuple[int, int, str]]:
 
 def _private_keys(text: str) -> Iterator[Span]:
     """Blocks of PEM (RFC 7468); of one without an end the lines that look like it."""
-    end: re.Match[str] | None = None
+    ends = [found.end() for found in _PEM_END.finditer(text)]
+    done = 0
     for begin in _PEM.finditer(text):
-        if end is None or end.start() < begin.end():
-            end = _PEM_END.search(text, begin.end())
-        if end and end.end() - begin.start() < _PEM_LONGEST:
-            yield begin.start(), end.end()
-        elif lines := _PEM_LINES.match(text, begin.end()):
-            yield begin.start(), lines.end()
-        if not end:
-            end = _PEM_END.search("-----END PRIVATE KEY-----")
+        which = bisect(ends, begin.start())
+        end = ends[which] if which < len(ends) else len(text) + _PEM_LONGEST
+        if begin.start() < done:
+            continue
+        if end - begin.start() > _PEM_LONGEST or _ANY_QUOTE.search(text, begin.end(), end):  # the end of another, or of none
+            lines = _PEM_LINES.match(text, begin.end())
+            end = lines.end() if lines else begin.end()
+        done = end
+        yield begin.start(), end
 
 
 def _keyed(text: str, low: str) -> Iterator[tuple[int, int, str]]:
@@ -463,13 +499,13 @@ def _values(text: str, low: str, found: re.Match[str], begin: int) -> Iterator[S
     many = option and found[0].startswith("api")  # servers take several keys: `--api-keys a b`
     entry = begin == 0 or text[begin - 1] == "\0"
     equals = found.string.find("=", found.start(), found.end()) + 1 if entry else 0
-    end = text.find("\0", found.end()) if equals else -1
+    end = text.find("\0", found.end(), found.end() + _LONGEST_ENTRY) if equals else -1
     if found["flag"] == "\0":
         yield from _arguments(text, found.end(), many=many)
     elif end >= 0:
         yield equals, end
     elif opened := _OPEN.match(text, found.end()):
-        if not (option and text[opened.end() : opened.end() + 1] == "-"):
+        if not (option and _NO_VALUE.match(text, opened.end())):
             yield from _strings_in(text, opened, many=many or bool(opened["list"]))
     else:
         scheme = _SCHEME.match(low, found.end())
@@ -487,8 +523,8 @@ def _arguments(text: str, at: int, *, many: bool) -> Iterator[Span]:
 
 def _words(text: str, at: int, *, option: bool, many: bool) -> Iterator[Span]:
     """Words up to a blank; the brackets and stops behind a word are not of it."""
-    bare = _BARE.match(text, at)
-    while bare and bare[0][0] not in "[{(" and not (option and bare[0][0] == "-"):
+    bare = None if option and text[at : at + 1] == "-" else _BARE.match(text, at)
+    while bare and not (option and bare[0][0] == "-"):
         yield bare.start(), bare.start() + len(bare[0].rstrip(",;)]}."))
         bare = _BARE.match(text, bare.end() + 1) if many and text[bare.end() : bare.end() + 1] == " " else None
 
@@ -505,6 +541,7 @@ def _strings_in(text: str, opened: re.Match[str], *, many: bool, rest: bool = Fa
         other = None if closed or rest else _ANY_QUOTE.search(text, found.end(), end)
         yield found.end(), other.start() if other else end
         found = _NEXT.match(text, end) if many and closed else None
+        found = None if found and _NO_VALUE.match(text, found.end()) else found
 
 
 def _string_end(text: str, at: int, quote: str) -> tuple[int, bool]:

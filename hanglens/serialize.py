@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from hanglens.errors import InputError
+from hanglens.redact import Redactor, redact_value
 from hanglens.verdict import SCHEMA_VERSION, Diagnosis
 
 _REMEDY = "give a file that `hanglens analyze --format json` wrote"
@@ -38,6 +39,12 @@ def from_json(data: bytes) -> Diagnosis:
         raise InputError(f"this is no diagnosis: {error}", _REMEDY) from error
     except RecursionError as error:
         raise InputError("this is no diagnosis: the JSON is nested too deeply", _REMEDY) from error
+
+
+def redacted(d: Diagnosis, redactor: Redactor) -> Diagnosis:
+    """The diagnosis with everything replaced in it that the redactor replaces; it learns the hosts that the ranks ran on first."""
+    redactor.learn(hosts={row.host for row in d.ranks if row.host} | {process.host for process in d.culprit_processes if process.host})
+    return msgspec.convert(redact_value(msgspec.to_builtins(d), redactor), Diagnosis)
 
 
 def json_schema() -> bytes:

@@ -13,6 +13,7 @@ from hanglens.errors import UsageError
 
 if TYPE_CHECKING:
     from hanglens.limits import Limits
+    from hanglens.verdict import Diagnosis
 
 DEFAULT_REPORT = "hanglens-report.html"
 
@@ -21,6 +22,8 @@ DEFAULT_REPORT = "hanglens-report.html"
 @click.argument("paths", nargs=-1, required=True)
 @out.options
 @click.option("--no-report", is_flag=True, help=f"Do not write {DEFAULT_REPORT}.")
+@click.option("--redact", is_flag=True, help="Replace host names, addresses, users, prompts and secrets in what is written.")
+@click.option("--redaction-table", type=click.Path(dir_okay=False), metavar="FILE", help="With --redact: what each pseudonym stands for.")
 @click.option("--rules", "rule_folders", multiple=True, type=click.Path(path_type=Path), help="A folder of more rules; may be repeated.")
 @click.option("--exit-code", is_flag=True, help="End with 10 cause found, 11 hung or failed, 12 unknown, 0 healthy or slow.")
 @click.option(
@@ -33,7 +36,7 @@ DEFAULT_REPORT = "hanglens-report.html"
 @click.pass_context
 def command(
     ctx: click.Context, paths: tuple[str, ...], output: str | None, format_name: str | None, lang: str | None, no_report: bool,
-    rule_folders: tuple[Path, ...], exit_code: bool, limits: tuple[str, ...],
+    redact: bool, redaction_table: str | None, rule_folders: tuple[Path, ...], exit_code: bool, limits: tuple[str, ...],
 ) -> int:  # fmt: skip
     """Diagnose PATHS: folders, files, archives, or - for text on standard input. Several paths are one incident.
 
@@ -47,6 +50,8 @@ def command(
     for problem in pack.problems:
         print(f"hanglens: rule left out: {problem}", file=sys.stderr)
     diagnosis = diagnose(paths, pack, limits=_limits(limits), stdin=sys.stdin.buffer if "-" in paths else None)
+    if redact:
+        diagnosis = _redacted(ctx, diagnosis, redaction_table)
     speech = out.language(lang)
     if output:
         out.write_whole(output, out.rendered(diagnosis, form or "html", speech))
@@ -58,6 +63,19 @@ def command(
             out.write_whole(DEFAULT_REPORT, out.rendered(diagnosis, "html", speech))
             _say(ctx, f"report written to {DEFAULT_REPORT}")
     return _code(diagnosis.verdict, bool(diagnosis.root_cause and diagnosis.root_cause.confidence != "possible")) if exit_code else 0
+
+
+def _redacted(ctx: click.Context, diagnosis: Diagnosis, table: str | None) -> Diagnosis:
+    """The diagnosis without names; what was replaced goes to a file that only its owner reads, if one is named."""
+    from hanglens.redact import Redactor
+    from hanglens.serialize import redacted
+
+    redactor = Redactor(names=True)
+    result = redacted(diagnosis, redactor)
+    if table:
+        out.write_table(table, redactor.table)
+    _say(ctx, "replaced: " + (", ".join(f"{number} × {kind}" for kind, number in sorted(redactor.counts.items())) or "nothing"))
+    return result
 
 
 def _limits(given: tuple[str, ...]) -> Limits:

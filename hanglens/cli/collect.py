@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hanglens.cli import analyze
+from hanglens.cli import output as out
 from hanglens.errors import UsageError
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ def command(
     )  # fmt: skip
     with ExitStack() as stack:
         collected = collect(request, watch=_display(stack, quiet=quiet))
+    if collected.table:
+        names = f"{collected.bundle}.names.txt"
+        out.write_table(names, collected.table)
+        print(f"hanglens: what each pseudonym stands for is in {names}: keep it to yourself", file=sys.stderr)
     _report(collected, quiet=quiet)
     print(collected.bundle)
     if then_analyze:

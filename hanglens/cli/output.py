@@ -6,7 +6,7 @@ import locale
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 
@@ -73,7 +73,12 @@ def rendered(diagnosis: Diagnosis, form: Format, lang: Lang) -> str:
     return render_text(diagnosis, lang=lang, width=100, colour=False)
 
 
-def write_whole(path: str, text: str) -> None:
+def write_table(path: str, rows: Sequence[tuple[str, str, str]]) -> None:
+    """Write what each pseudonym stands for, readable for its owner only."""
+    write_whole(path, "".join(f"{replacement}\t{kind}\t{original}\n" for kind, original, replacement in rows), mode=0o600)
+
+
+def write_whole(path: str, text: str, *, mode: int = 0o666) -> None:
     """Write a file so that it is either whole or not there."""
     target = Path(path)
     try:
@@ -81,7 +86,7 @@ def write_whole(path: str, text: str) -> None:
             draft.write(text)
         umask = os.umask(0)
         os.umask(umask)
-        Path(draft.name).chmod(0o666 & ~umask)
+        Path(draft.name).chmod(mode & ~umask)
         Path(draft.name).replace(target)
     except OSError as error:
         raise HangLensError(f"cannot write {path}: {error.strerror or error}", "choose another place with -o") from None

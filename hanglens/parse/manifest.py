@@ -44,6 +44,10 @@ class _Lines:
         for number, line in enumerate(data.split(b"\n"), 1):
             self._of.setdefault(line.strip().rstrip(b","), number)
 
+    def beside(self, file: str) -> str:
+        """The path of a file that the manifest names as the path from its own folder."""
+        return f"{self._file.rpartition('/')[0]}/{file}".lstrip("/")
+
     def ref(self, field: str, value: object) -> SourceRef:
         """The first line with that field and value."""
         return SourceRef(self._file, self._of.get(f'"{field}": '.encode() + msgspec.json.encode(value), 1))
@@ -89,7 +93,7 @@ def _collection(manifest: Manifest, lines: _Lines) -> Collection:
         lines.ref("expected_ranks", manifest.expected_ranks), manifest.host, _began(manifest),
         text=f'"expected_ranks": "{manifest.expected_ranks}"', expected_ranks=tuple(sorted(expected)),
         present_ranks=tuple(sorted(process.rank for process in ours if process.rank is not None and process.state not in ("Z", "X"))),
-        grown_logs=tuple(item.file for item in manifest.items if item.grew),
+        cut_logs={lines.beside(item.file): item.cut.after_line for item in manifest.items if item.cut},
     )  # fmt: skip
 
 

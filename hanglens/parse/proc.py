@@ -11,16 +11,10 @@ from itertools import pairwise
 
 from hanglens.model import OpenFile, Parsed, Process, SourceRef
 from hanglens.parse.blocks import Place
+from hanglens.redact import keep_setting
 
 MOST_DESCRIPTORS = 4096
 LONGEST = 4 << 20  # bytes of one snippet that are looked at
-SETTINGS = re.compile(
-    r"(?:RANK|LOCAL_RANK|WORLD_SIZE|LOCAL_WORLD_SIZE|GROUP_RANK|NODE_RANK|NNODES|CUDA_VISIBLE_DEVICES|CUDA_LAUNCH_BLOCKING|CUDA_MODULE_LOADING"
-    r"|CUDA_DEVICE_MAX_CONNECTIONS|OMP_NUM_THREADS|LD_PRELOAD|NVIDIA_VISIBLE_DEVICES|MAX_JOBS"
-    r"|(?:MASTER|NCCL|TORCH|TORCHELASTIC|PYTORCH|GLOO|TP|LMDEPLOY|TM|VLLM|SGLANG|SGL|RAY|OMPI_COMM_WORLD|PMI|SLURM|HF_HUB|TRITON|FLASHINFER|NVSHMEM"
-    r"|UCX|FI|MC)_\w+)$"
-)
-_SECRET = re.compile(r"(?i)token|secret|password|passwd|credential|api_?key")
 
 _STATUS = re.compile(rb"Name:\t[^\n]*\n(?:[A-Z]\w*:[^\n]*\n){0,3}?State:\t[A-Za-z]")
 _STAT = re.compile(r"(?P<pid>\d+) \((?P<name>.{0,64})\) (?P<state>[RSDTtZXxKWPI]) (?P<ppid>\d+)(?: -?\d+){5}", re.DOTALL)
@@ -104,7 +98,7 @@ def _cmdline(text: str, place: Place) -> Process:
 
 def _environ(text: str, place: Place) -> Process:
     pairs = (pair.partition("=") for pair in text.split("\0"))
-    kept = {name: value[:1000] for name, _, value in pairs if SETTINGS.match(name) and not _SECRET.search(name)}
+    kept = {name: value[:1000] for name, _, value in pairs if keep_setting(name)}
     return Process(SourceRef(place.file, 1), pid=place.pid, environ=kept, group=place.group)
 
 

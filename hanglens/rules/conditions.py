@@ -18,13 +18,17 @@ KEEP = 6  # lines of one condition that are cited
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What rules are evaluated on: events by pattern name, facts by name, threads, and the last lines of each file."""
+    """What rules are evaluated on: events by pattern name, facts by name, threads, and the last lines of each file.
+
+    `cut` are files from whose middle lines are missing, each with the line behind which they are.
+    """
 
     events: Mapping[str, Sequence[Event]] = field(default_factory=dict)
     facts: Mapping[str, Sequence[Fact]] = field(default_factory=dict)
     stacks: Sequence[tuple[Stack, int | None]] = ()
     tails: Mapping[str, Sequence[Event]] = field(default_factory=dict)
     world_size: int | None = None
+    cut: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +211,8 @@ def _sequence(condition: schema.Sequence, seen: Observed) -> Match:
         last = max(_lines_in(condition.steps[-1], file, seen), default=0)
         if any(line > last for never in condition.never for line in _lines_in(never, file, seen)):
             continue
+        if condition.never and last <= seen.cut.get(file, 0):
+            continue  # it may have stood among the lines that are missing
         program = seen.events[condition.steps[-1].pattern.name][-1].source
         if condition.silence and any(e.source == program and (e.ref.line or 0) > last for e in seen.tails.get(file, ())):
             continue
