@@ -70,14 +70,14 @@ _OPEN = re.compile(
 )
 _NEXT = re.compile(rf"{_QUOTE}[ \t]{{0,3}},[ \t]{{0,3}}[bfruBFRU]{{0,2}}(?P<quote>{_QUOTE})")
 _NO_VALUE = re.compile(rf"-|[^\"'\\\n]{{0,64}}{_QUOTE}[ \t]{{0,3}}:")  # the next option, or the next key of a dict
-_BARE = re.compile(r"(?![\[{(])(?:[^\s\0\"'&\\]|&(?![\w.-]{1,64}=)|\\[^\s\0\"'nrt])+")
+_BARE = re.compile(r"(?![\[{(])(?:[^\s\0\"'&\\]|&(?![\w.-]{1,64}=)|\\(?!\\{0,7}[\"'])[^\s\0nrt])+")
 _ANY_QUOTE = re.compile(r"(?<!\\)\\*[\"']")
 _SCHEME = re.compile(r"(?:bearer|basic|digest|token|apikey|negotiate)[ \t]{1,4}")
-_BEARER = re.compile(r"\bbearer[ \t]{1,4}(?!tokens?\b|auth|scheme|realm|credential|key\b|is\b|or\b)(?P<value>[\w.~+/=-]+)")
+_BEARER = re.compile(r"(?:\b|(?<=\\[nrt]))bearer[ \t]{1,4}(?!tokens?\b|auth|scheme|realm|credential|key\b|is\b|or\b)(?P<value>[\w.~+/=-]+)")
 _USERINFO = re.compile(r"://[^\s/@:\"'<>\0]{0,128}:(?P<value>[^\s/\"'\0]{1,256})@")
 # The literal comes first because `re` then jumps from one to the next.
 _SHAPES = tuple(
-    (literal, re.compile(f"{literal}(?<![0-9A-Za-z]{literal}){rest}"))
+    (literal, re.compile(rf"{literal}(?:(?<![0-9A-Za-z]{literal})|(?<=\\[nrt]{literal})){rest}"))
     for literal, rest in (
         ("hf_", r"(?:(?=[a-z]{0,40}[A-Z0-9])[A-Za-z0-9]{8,}|[A-Za-z0-9]{20,})"),
         ("sk-", r"(?=[A-Za-z_-]{0,60}[0-9])[A-Za-z0-9_-]{12,}"),
@@ -101,7 +101,7 @@ _PEM_LINES = re.compile(
 )
 
 _PROMPTS = tuple(
-    (literal, re.compile(rf"{literal}(?<![a-z]{literal})s?(?P<close>{_QUOTE})?[ \t]{{0,3}}[:=][ \t]{{0,3}}"))
+    (literal, re.compile(rf"{literal}(?:(?<![a-z]{literal})|(?<=\\[nrt]{literal}))s?(?P<close>{_QUOTE})?[ \t]{{0,3}}[:=][ \t]{{0,3}}"))
     for literal in ("prompt", "content", "text")
 )
 _IDS = re.compile(rf"_ids(?:{_QUOTE})?[ \t]{{0,3}}[:=][ \t]{{0,3}}(?:(?:tensor|array)\()?\[(?P<value>[-0-9., \t\[\]]*)")
@@ -117,7 +117,8 @@ _GENERIC = frozenset(  # words of the formats and of our own: as names they say 
 )
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?")
 _OURS = re.compile(r"(?:host|user)-\d{1,6}")
-_WORD = re.compile(r"[a-z0-9]+")
+_ESCAPE = re.compile(r"\A(?:u[0-9a-fA-F]{4}|[bfnrt])")  # behind a backslash: a string of JSON or Python, of which this is no letter
+_WORD = re.compile(r"(?:(?<=\\)(?:u[0-9a-f]{4}|[bfnrt]))?([a-z0-9]+)")
 _RUN = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+){0,12}")
 _TOLD = (  # where formats name hosts: RAS, rendezvous, environments, syslog, hosts named by their address
     ("on node ", r"[Pp]rocess \d{1,10} on node ([\w.-]{3,253})"),
@@ -141,10 +142,10 @@ _USER_IS = re.compile(r"=(?:(?<=(?<![A-Za-z])USER=)|(?<=LOGNAME=)|(?<=USERNAME=)
 _AT = re.compile(r"(?<![\w.@-])(?P<value>[A-Za-z_][\w.-]{0,63})(?::<secret>)?@(?P<host>[A-Za-z0-9][\w.-]{0,252})")
 _DOMAIN = re.compile(r"(?:[A-Za-z0-9-]{1,63}\.){1,8}(?!service|socket|timer|mount|scope|slice|target|so\b|py\b)[a-z]{2,24}")
 _BYTE = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-_IPV4 = re.compile(rf"(?<![0-9A-Za-z])(?<![0-9A-Za-z]\.)(?:{_BYTE}\.){{3}}{_BYTE}(?![0-9A-Za-z]|\.[0-9])")
+_IPV4 = re.compile(rf"(?:(?<![0-9A-Za-z])(?<![0-9A-Za-z]\.)|(?<=\\[nrt]))(?:{_BYTE}\.){{3}}{_BYTE}(?![0-9A-Za-z]|\.[0-9])")
 _IPV4_HINT = re.compile(r"\.(?<=[0-9]\.)(?=[0-9]{1,3}\.[0-9]{1,3}(?![0-9]))")
 _IPV6_HINT = re.compile(r":(?::|(?:[0-9A-Fa-f]{1,4}:){4})")
-_IPV6 = re.compile(r"(?<![0-9A-Za-z.])(?<!::)(?:[0-9A-Fa-f]{1,4}(?=:)|(?=::))[0-9A-Fa-f:]{2,38}(?![0-9A-Za-z]|\.\d)")
+_IPV6 = re.compile(r"(?:(?<![0-9A-Za-z.])(?<!::)|(?<=\\[nrt]))(?:[0-9A-Fa-f]{1,4}(?=:)|(?=::))[0-9A-Fa-f:]{2,38}(?![0-9A-Za-z]|\.\d)")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
 _VERSION_BEFORE = re.compile(r"(?i)(?:version|driver|release|firmware|build|cudnn|cublas|tensorrt|cu\d\d|[=~<>!]=)[ :=\"'-]{0,3}\Z")
 _VERSION_BEHIND = re.compile(r"\.dist-info|-(?:cp|py)\d|\+cu|\.whl")
@@ -266,7 +267,7 @@ class Redactor:
     def _add(self, name: str, kind: Kind, pseudonym: str) -> None:
         if len(self._words) < 2 * MOST_NAMES and not _OURS.fullmatch(name):
             self._words.setdefault(name, (kind, pseudonym))
-            self._firsts.update(_WORD.findall(name)[:1])
+            self._firsts.update(re.findall(r"\A[a-z0-9]+", name))
 
     def _pseudonym(self, kind: Kind, key: str, form: str = "") -> str:
         """The one of this name, a new one at its first time; `form` says which kind of address it is."""
@@ -299,9 +300,9 @@ class Redactor:
     def _beginnings(self, low: str) -> list[int]:
         """Where the first word of a name stands: a few words are searched for, of many each word of the text is looked up."""
         if len(self._firsts) > 200:
-            return [found.start() for found in _WORD.finditer(low) if found[0] in self._firsts]
+            return [found.start(1) for found in _WORD.finditer(low) if found[1] in self._firsts]
         there = [first for first in self._firsts if first in low]
-        patterns = (rf"{first}(?<![a-z0-9]{first})(?![a-z0-9])" for first in there)
+        patterns = (rf"{f}(?:(?<![a-z0-9]{f})(?<!\\{f})|(?<=\\[bfnrt]{f})|(?<=\\u[0-9a-f]{{4}}{f}))(?![a-z0-9])" for f in there)
         return sorted(found.start() for pattern in patterns for found in re.finditer(pattern, low))
 
     def _users(self, text: str) -> Iterator[_Change]:
@@ -387,7 +388,8 @@ def _nccl_hosts(text: str) -> Iterator[str]:
     for found in _NCCL.finditer(text):
         name = _NAME_BACKWARDS.match(text[max(0, found.start() - 254) : found.start()][::-1])
         if name:
-            yield name[0][::-1]
+            whole, before = name[0][::-1], text[max(0, found.start() - len(name[0]) - 1)]
+            yield _ESCAPE.sub("", whole) if before == "\\" else whole
 
 
 def _in_lines(hint: re.Pattern[str], pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
@@ -468,7 +470,7 @@ def _keyed(text: str, low: str) -> Iterator[tuple[int, int, str]]:
         done = 0
         for found in pattern.finditer(low) if literal in low else ():
             left = _LEFT.search(low, max(0, found.start() - 64), found.start())
-            name = left[0] if left else ""
+            name = _ESCAPE.sub("", left[0]) if left and low[left.start() - 1 : left.start()] == "\\" else left[0] if left else ""
             if found.start() < done or not _sounds_secret(found, name):
                 continue
             token = literal == "token"
@@ -485,7 +487,7 @@ def _sounds_secret(found: re.Match[str], left: str) -> bool:
     if found["flag"] and not left.startswith("--"):
         return False
     before = found.string[found.start() - len(left) - 1 : found.start() - len(left)]
-    if before in ("/", "\\") and found["close"] is None and ":" in found[0]:
+    if before == "/" and found["close"] is None and ":" in found[0]:
         return False  # `/etc/passwd: permission denied`
     last = re.split(r"[_.-]", left.rstrip("_.-"))[-1]
     if found[0].startswith("tokens"):

@@ -61,16 +61,17 @@ def commands(fired: list[Candidate], facts: Facts, about: Incident) -> list[str]
 @pytest.mark.parametrize(
     ("fired", "facts", "about", "expected"),
     [
-        ([], {}, SILENT, ["for", "NCCL_DEBUG=INFO"]),
-        ([], STILL, COMPLETE, ["TORCH_FR_BUFFER_SIZE=2000"]),
-        ([], TIMEOUT, SILENT, ["TORCH_FR_BUFFER_SIZE=2000", "for"]),
-        ([], FIRST, SILENT, ["NCCL_P2P_DISABLE=1", "NCCL_DEBUG=INFO", "for"]),
-        ([cause("oom/a")], {}, SILENT, ["look", "for", "NCCL_DEBUG=INFO"]),
-        ([cause("oom/a")], WEDGE, SILENT, ["NCCL_P2P_DISABLE=1", "NCCL_DEBUG=INFO", "for"]),
-        ([cause("oom/a"), cause("nccl-bug/b")], STILL, COMPLETE, ["look", "TORCH_FR_BUFFER_SIZE=2000"]),
+        ([], {}, SILENT, ["hanglens", "eval"]),
+        ([], STILL, COMPLETE, ["eval"]),
+        ([], STILL, EVERYTHING, ["hanglens"]),
+        ([], TIMEOUT, SILENT, ["eval", "hanglens"]),
+        ([], FIRST, SILENT, ["NCCL_P2P_DISABLE=1", "eval", "hanglens"]),
+        ([cause("oom/a")], {}, SILENT, ["look", "hanglens", "eval"]),
+        ([cause("oom/a")], WEDGE, SILENT, ["NCCL_P2P_DISABLE=1", "eval", "hanglens"]),
+        ([cause("oom/a"), cause("nccl-bug/b")], STILL, COMPLETE, ["look", "eval"]),
         ([cause("oom/a", "confirmed")], {}, SILENT, []),
     ],
-    ids="nothing all-but-recorder time-out first-call possible wedge same-step confirmed".split(),
+    ids="nothing all-but-recorder everything time-out first-call possible wedge same-step confirmed".split(),
 )
 def test_what_to_collect_next(fired: list[Candidate], facts: Facts, about: Incident, expected: list[str]) -> None:
     """What the open causes ask for, each once, then what is missing; a symmetric wedge asks for the test that splits it."""
@@ -84,6 +85,14 @@ def test_it_is_never_empty_unless_confirmed(confidence: str | None, about: Incid
     """Whatever was collected, something would settle it: one to three things."""
     fired = [cause("oom/a", confidence, next=[])] if confidence else []
     assert 1 <= len(commands(fired, facts, about)) <= MOST_NEXT
+
+
+def test_what_is_there_already_is_not_asked_for() -> None:
+    """A step that names the fact which it would bring is left out where that fact is known."""
+    steps = [{"what": {"en": "look twice", "zh": "看两次"}, "command": "twice", "unless": "stack.still"}]
+    fired = [cause("oom/a", next=steps)]
+    assert "twice" in commands(fired, {}, SILENT)
+    assert "twice" not in commands(fired, STILL, SILENT)
 
 
 def test_which_causes_it_would_tell_apart() -> None:

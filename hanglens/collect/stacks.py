@@ -12,7 +12,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -34,17 +34,33 @@ _INSTALL = "pip install --upgrade py-spy"
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """One way to call py-spy. `suffix` names its files, `deadline` is in seconds."""
+
+    command: list[str]
+    suffix: str
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
 class Dumper:
     """py-spy, and how it is to be used."""
 
     program: str
     native: bool = False
 
-    def command(self, pid: int, *, touch: bool, variables: bool) -> list[str]:
-        """The call for one process. `touch`: stop it while it is read. `variables`: look for its rank in them."""
-        native = ["--native"] * (self.native and touch)  # py-spy walks native frames of a process that it stopped only
-        options = native + ["--locals"] * variables + ["--nonblocking"] * (not touch)
-        return [self.program, "dump", "--json", *options, "--pid", str(pid)]
+    def ways(self, pid: int, *, touch: bool, variables: bool) -> list[Way]:
+        """The calls for one process, the most telling first; each further one is for where that before it fails.
+
+        `touch`: it may be stopped while it is read; native frames are to be had only then. `variables`: look for its rank in them.
+        """
+        plain = [*["--nonblocking"] * (not touch), "--pid", str(pid)]
+        telling = ["--locals"] * variables
+        options = [telling, []] if variables else [[]]
+        ways = [Way([self.program, "dump", "--json", *more, *plain], "pyspy", DEADLINE) for more in options]
+        if self.native and touch:
+            ways.insert(0, Way([self.program, "dump", "--json", "--native", *telling, *plain], "pyspy-native", NATIVE_DEADLINE))
+        return ways
 
 
 def find_dumper(*, native: bool) -> Dumper | None:
@@ -82,15 +98,15 @@ def _dump(target: Target, dumper: Dumper, staging: Staging, number: int) -> tupl
         why = "it is a zombie: it ended, and its parent has not taken notice" if before else "the process ended meanwhile"
         staging.miss(_attempt(target, ()), "failed", why)
         return None
-    command = dumper.command(target.pid, touch=before not in STANDING, variables=number == 1)
-    attempt = _attempt(target, command)
-    outcome = _careful(target.pid, command, before, deadline=NATIVE_DEADLINE if dumper.native else DEADLINE)
-    if outcome.status == "failed" and number == 1 and not _REFUSED.search(outcome.error):
-        command = dumper.command(target.pid, touch=before not in STANDING, variables=False)
-        outcome = _careful(target.pid, command, before, deadline=DEADLINE)
-    base = f"processes/pid{target.pid}.sample{number}.pyspy{'-native' if dumper.native else ''}"
-    if outcome.status == "ok":
-        return _keep(target, outcome, base, attempt, staging)
+    for way in dumper.ways(target.pid, touch=before not in STANDING, variables=number == 1):
+        attempt = _attempt(target, way.command)
+        outcome = _careful(target.pid, way.command, before, deadline=way.deadline)
+        if outcome.status == "ok":
+            return _keep(target, outcome, f"processes/pid{target.pid}.sample{number}.{way.suffix}", attempt, staging)
+        if way.suffix == "pyspy-native" and not _REFUSED.search(outcome.error):
+            staging.miss(replace(attempt, what="native frames"), *explain(outcome, target))
+        elif outcome.status != "failed" or _REFUSED.search(outcome.error):
+            break
     staging.miss(attempt, *explain(outcome, target))
     return None
 

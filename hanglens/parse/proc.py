@@ -21,6 +21,7 @@ _STAT = re.compile(r"(?P<pid>\d+) \((?P<name>.{0,64})\) (?P<state>[RSDTtZXxKWPI]
 _ENVIRON = re.compile(rb"(?:[A-Za-z_][A-Za-z0-9_]{0,200}=[^\0]{0,4096}\0){2}")
 _COMMAND = re.compile(rb"(?:/|python|ray::|torchrun)[^\0\n]{0,4096}\0")
 _WCHAN = re.compile(rb"(?:0|[a-z_]\w{1,80})\s*")
+_ARGUMENT = re.compile(r"0x([0-9a-f]{1,16})")
 _DESCRIPTOR = re.compile(r"(?P<descriptor>\d{1,7}) [r-][w-] (?P<target>\S.{0,4096})")
 _SYSCALL = re.compile(rb"(?:running|-?\d{1,5}(?: 0x[0-9a-f]{1,16}){2,8})\s*")
 
@@ -118,7 +119,8 @@ def _wchan(text: str, place: Place) -> Process:
 def _syscall(text: str, place: Place) -> Process:
     line = text.strip()
     words = line.split(" ")
-    argument = int(words[1], 16) if len(words) > 1 else None
+    first = _ARGUMENT.fullmatch(words[1]) if len(words) > 1 else None
+    argument = int(first[1], 16) if first else None
     return Process(SourceRef(place.file, 1), pid=place.pid, syscall=words[0], argument=argument, text=line[:500], group=place.group)
 
 

@@ -1,0 +1,45 @@
+"""What the tests of the collector share: small real processes that are ended behind each test, and a bundle that grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hanglens.collect.commands import find_program, run
+from hanglens.collect.staging import Staging
+from tests.collect.processes import Processes, staged
+
+
+@pytest.fixture
+def start() -> Iterator[Processes]:
+    """Starts small processes."""
+    processes = Processes()
+    yield processes
+    processes.end()
+
+
+@pytest.fixture
+def staging(tmp_path: Path) -> Staging:
+    """A bundle in a folder of its own."""
+    folder = tmp_path / "bundles"
+    folder.mkdir()
+    return staged(folder)
+
+
+@pytest.fixture(scope="session")
+def py_spy() -> str:
+    """py-spy, where it is installed and may look into a child of ours."""
+    program = find_program("py-spy")
+    if program is None:
+        pytest.skip("py-spy is not installed")
+    processes = Processes()
+    try:
+        child = processes.python()
+        tried = run([program, "dump", "--pid", str(child.pid)], deadline=20)
+    finally:
+        processes.end()
+    if tried.status != "ok":
+        pytest.skip(f"py-spy may not trace a child of ours: {tried.reason}")
+    return program
