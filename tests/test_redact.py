@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hanglens.redact import HIDDEN, Redactor, keep_setting, redact_value
+from hanglens.confidential import HIDDEN
+from hanglens.redact import Redactor, keep_setting, redact_value
 from tests.builders import read
 
 NCCL = (
