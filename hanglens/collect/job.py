@@ -9,6 +9,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from hanglens.collect.proctable import Proc, ProcTable, environ_of, executable_of, libraries_of, namespace_pid
@@ -23,8 +24,9 @@ _STARTERS = re.compile(  # programs that start ranks or engines, as an argument 
 _FORKED = re.compile(r"multiprocessing\.(?:spawn|forkserver)|--multiprocessing-fork")
 _TITLE = re.compile(r"^(?:ray|VLLM|vllm|sglang)::")
 _PYTHON = re.compile(r"python[\d.]*$|^pypy")
-_RAY_JOB = re.compile(r"/(?:worker-[0-9a-f]{8,64}-|python-core-driver-)([0-9a-f]{8})")
+_RAY_JOB = re.compile(r"/(?:worker-[0-9a-f]{8,64}-|python-core-driver-)(?!f{8})([0-9a-f]{8})")  # ffffffff: started ahead, for any job
 MOST_LOCAL = 1024  # ranks on one host; what says more is no launcher
+_RAY_SESSION = re.compile(r"/(session_\d[\w.-]{10,60})/")
 _RANKS = (("RANK", "WORLD_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"), ("PMI_RANK", "PMI_SIZE"))
 
 
@@ -122,7 +124,7 @@ def find_job(table: ProcTable, pids: Sequence[int]) -> Job:
         members.update(dict.fromkeys(_family(table, pid)))
     for pid in _of_ray_job(table, members, pids):
         members.update(dict.fromkeys(table.below(pid)))
-    return Job(tuple(_targets(table, _without_other_jobs(table, members, pids))))
+    return Job(tuple(_targets(table, _without_other_jobs(members, pids))))
 
 
 def root_of(table: ProcTable, pid: int) -> int:
@@ -171,37 +173,42 @@ def _meeting(pid: int) -> tuple[str, str, str] | None:
         return None
 
 
-def _of_ray_job(table: ProcTable, members: Iterable[int], pids: Sequence[int]) -> list[int]:
-    """The driver and the workers of the same Ray job, wherever Ray started them."""
-    known = set(members)
-    jobs = {job for pid in pids if (job := ray_job(pid))}
-    if not jobs:
-        return []
-    return [proc.pid for proc in table.procs.values() if proc.pid not in known and is_python(proc) and ray_job(proc.pid) in jobs]
+@dataclass(frozen=True, slots=True)
+class RayPlace:
+    """Where a process belongs in Ray: the session, that is the cluster's life on this host, and its job. None: it does not show."""
+
+    session: str | None = None
+    job: str | None = None
 
 
-def _without_other_jobs(table: ProcTable, members: Iterable[int], pids: Sequence[int]) -> list[int]:
-    """Without the workers of other jobs of the same Ray cluster."""
-    jobs = {job for pid in pids if (job := ray_job(pid))}
-    if not jobs:
-        return list(members)
-    return [pid for pid in members if ray_job(pid) in (None, *jobs)]
-
-
-def ray_job(pid: int) -> str | None:
-    """The id of the Ray job that a driver or a worker belongs to, in the names of the logs it holds open."""
+def ray_place(pid: int) -> RayPlace:
+    """By the names of the logs that a driver or a worker holds open. A worker that Ray started ahead of any job shows none."""
     try:
         descriptors = os.listdir(f"/proc/{pid}/fd")
     except OSError:
-        return None
+        return RayPlace()
+    links = []
     for descriptor in descriptors:
-        try:
-            found = _RAY_JOB.search(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
-        except OSError:
-            continue
-        if found:
-            return found[1]
-    return None
+        with suppress(OSError):
+            links.append(os.readlink(f"/proc/{pid}/fd/{descriptor}"))
+    session = next((found[1] for link in links if (found := _RAY_SESSION.search(link))), None)
+    return RayPlace(session, next((found[1] for link in links if (found := _RAY_JOB.search(link))), None))
+
+
+def _of_ray_job(table: ProcTable, members: Iterable[int], pids: Sequence[int]) -> list[int]:
+    """The driver and the workers of the same Ray job, wherever Ray started them."""
+    places = [place for pid in pids if (place := ray_place(pid)).session]
+    if not places:
+        return []
+    known, sessions, jobs = set(members), {place.session for place in places}, {place.job for place in places}
+    others = [proc.pid for proc in table.procs.values() if proc.pid not in known and is_python(proc) and not is_helper(proc)]
+    return [pid for pid in others if (place := ray_place(pid)).session in sessions and place.job in {None, *jobs}]
+
+
+def _without_other_jobs(members: Iterable[int], pids: Sequence[int]) -> list[int]:
+    """Without the workers of other jobs of the same Ray cluster."""
+    jobs = {job for pid in pids if (job := ray_place(pid).job)}
+    return [pid for pid in members if not jobs or ray_place(pid).job in {None, *jobs}]
 
 
 def _targets(table: ProcTable, members: Sequence[int]) -> list[Target]:

@@ -77,7 +77,12 @@ def _ask(ranks: Sequence[Target], staging: Staging) -> set[tuple[int, int]]:
     for target in ranks:
         for pipe in _pipes(target):
             about = os.stat(pipe)
-            if (about.st_dev, about.st_ino) in told or state_of(target.pid) in STANDING or pipe.rpartition("/")[2] in refused:
+            if (about.st_dev, about.st_ino) in told or pipe.rpartition("/")[2] in refused:
+                continue
+            if state_of(target.pid) in STANDING and target.rank is not None:
+                refused.add(pipe.rpartition("/")[2])
+                attempt = Attempt(what="flight-recorder pipe", pid=target.pid, rank=target.rank)
+                staging.miss(attempt, "failed", "its process does not run (state T or D), and so cannot answer")
                 continue
             attempt = Attempt(what="flight-recorder pipe", rank=target.rank, command=f"echo 1 > {pipe.partition('/root')[2]}")
             try:

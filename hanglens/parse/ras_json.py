@@ -16,6 +16,9 @@ from hanglens.parse.ras import HOW_TO_GET
 
 _KEYS = re.compile(rb'"(?:nccl_version|communicators|communicators_count)"')
 
+# NCCL 2.28.9 leaves this comma out in each rank that is missing.
+_NO_COMMA = re.compile(rb'("nvml_dev": {0,2}-?[0-9]{1,9})(\s{1,40}"status")')
+
 
 def is_ras_json(head: bytes) -> bool:
     """Whether these first 4 KiB of a file begin such an answer."""
@@ -25,7 +28,7 @@ def is_ras_json(head: bytes) -> bool:
 def parse_ras_json(data: bytes, place: Place) -> Parsed:
     """Read a whole answer. The `record` of a reference is the index of the communicator. Damage becomes a Gap."""
     try:
-        answer = msgspec.json.decode(data)
+        answer = msgspec.json.decode(_NO_COMMA.sub(rb"\1,\2", data))
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         return Parsed(gaps=(Gap(place.file, f"an NCCL RAS answer that is damaged: {error}", HOW_TO_GET),))
     rows = _rows(answer, "communicators")
@@ -51,7 +54,7 @@ def _communicator(row: Mapping[str, object], ref: SourceRef) -> RasCommunicator:
         if holds
     ]
     return RasCommunicator(
-        id=_text(row.get("hash")) or f"#{ref.record}",
+        id=_text(row.get("hash")).removeprefix("0x") or f"#{ref.record}",
         ref=ref,
         size=_number(row.get("size")),
         status=",".join(sorted({_text(_status(rank).get("init_state")) for rank in ranks} - {""})),
@@ -69,11 +72,13 @@ def _counts(ranks: list[Mapping[str, object]], ref: SourceRef) -> Iterable[RasCo
         for rank, counts in launched:
             levels.setdefault(_number(counts.get(op)) or -1, []).append(rank)
         for level, members in sorted(levels.items(), key=lambda item: -len(item[1])):
-            yield RasCount(str(op), level, ref, number=len(members), ranks=tuple(members))
+            named = ", ".join(str(member.rank) for member in members[:8]) + (", …" if len(members) > 8 else "")
+            yield RasCount(str(op), level, ref, f"{op}: launched up to {level} by rank {named}", len(members), tuple(members))
 
 
 def _rank(row: Mapping[str, object], ref: SourceRef) -> RasRank:
-    return RasRank(_number(row.get("rank")), _number(row.get("cuda_dev")), _number(row.get("pid")), _text(row.get("host")) or None, ref)
+    rank, pid, host = _number(row.get("rank")), _number(row.get("pid")), _text(row.get("host"))
+    return RasRank(rank, _number(row.get("cuda_dev")), pid, host or None, ref, f"rank {rank}, pid {pid} on {host or '?'}")
 
 
 def _status(rank: Mapping[str, object]) -> Mapping[str, object]:

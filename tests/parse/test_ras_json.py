@@ -43,8 +43,20 @@ def test_counts_are_grouped_by_level() -> None:
         ("Broadcast", 1, [0, 1, 2]),
     ]
     assert [(m.rank, m.pid, m.host) for m in communicator.missing] == [(3, 103, "n1")]
-    assert (communicator.id, communicator.size, communicator.status, communicator.errors) == ("0xabc", 4, "RUNNING", "INCOMPLETE,MISMATCH")
+    assert (communicator.id, communicator.size, communicator.status, communicator.errors) == ("abc", 4, "RUNNING", "INCOMPLETE,MISMATCH")
     assert (communicator.ref.record, parsed.settings[0].value) == (0, "2.28.7")
+
+
+def test_the_comma_that_nccl_leaves_out_is_forgiven() -> None:
+    """NCCL 2.28.9 writes each missing rank without the comma before its status; the answer is read all the same."""
+    raw = json.dumps({"nccl_version": "2.28.9", "communicators_count": 1, "communicators": [
+        {"hash": "0xabc", "size": 2, "ranks": [rank(0, 6)], "missing_ranks": [{"rank": 1, "pid": 9, "nvml_dev": 1, "status": {"unresponsive": True}}]}
+    ]}, indent=2)  # fmt: skip
+    damaged = raw.replace('"nvml_dev": 1,\n', '"nvml_dev": 1\n').encode()
+    assert damaged != raw.encode()
+    parsed = parse_ras_json(damaged, Place("ras.json"))
+    assert not parsed.gaps
+    assert [m.rank for m in parsed.ras_reports[0].communicators[0].missing] == [1]
 
 
 def test_equal_counts_are_ok() -> None:
