@@ -106,7 +106,8 @@ def waits(incident: Incident, facts: Facts) -> tuple[Wait, ...]:
                 found += [Wait(who=m.rank or 0, for_whom=rank, in_what=_waiting_in(m) or "") for m in waiting]
     for caller in incident.others:
         if caller.standing and caller.standing.kind == "rpc-wait":
-            found += [Wait(who=f"pid {caller.pid}", for_whom=m.rank or 0, in_what=_waiting_in(caller) or "") for m in incident.members]
+            busy = [m for m in incident.members if not (m.standing and m.standing.kind == "idle")] or incident.members
+            found += [Wait(who=f"pid {caller.pid}", for_whom=m.rank or 0, in_what=_waiting_in(caller) or "") for m in busy]
     return tuple(dict.fromkeys(found))
 
 

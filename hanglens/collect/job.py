@@ -124,6 +124,9 @@ def find_job(table: ProcTable, pids: Sequence[int]) -> Job:
         members.update(dict.fromkeys(_family(table, pid)))
     for pid in _of_ray_job(table, members, pids):
         members.update(dict.fromkeys(table.below(pid)))
+    ours = () if os.getpid() in pids else table.below(os.getpid())  # we may run below the shell whose pid was given
+    for pid in ours:
+        members.pop(pid, None)
     return Job(tuple(_targets(table, _without_other_jobs(members, pids))))
 
 

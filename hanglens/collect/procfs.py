@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hanglens.collect.job import Job, Target, is_python
-from hanglens.collect.proctable import libraries_of
+from hanglens.collect.proctable import libraries_of, read_memory_of
 from hanglens.collect.staging import Attempt, Staging, utc
 from hanglens.redact import keep_setting
 
@@ -103,7 +103,7 @@ def _row(target: Target) -> str:
 def _copy(target: Target, name: str, file: str, staging: Staging) -> None:
     attempt = Attempt(what=f"/proc {name}", pid=target.pid, rank=target.rank, command=f"cat /proc/{target.pid}/{name}")
     try:
-        data = Path(f"/proc/{target.pid}/{name}").read_bytes()
+        data = read_memory_of(target.pid, name) if name == "cmdline" else Path(f"/proc/{target.pid}/{name}").read_bytes()
     except PermissionError:
         staging.miss(attempt, "refused", "this needs the right to trace the process", as_owner(target))
     except OSError as error:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +19,7 @@ _LETTERS = {
     psutil.STATUS_RUNNING: "R", psutil.STATUS_SLEEPING: "S", psutil.STATUS_DISK_SLEEP: "D", psutil.STATUS_STOPPED: "T",
     psutil.STATUS_TRACING_STOP: "t", psutil.STATUS_ZOMBIE: "Z", psutil.STATUS_DEAD: "X", psutil.STATUS_IDLE: "I",
 }  # fmt: skip
+PATIENCE = 1.0  # seconds for a read that may hang with the process
 _NAMESPACES = re.compile(r"^NSpid:\s+(?:\d+\s+)+?(\d+)$", re.MULTILINE)
 
 
@@ -46,7 +50,7 @@ class ProcTable:
     @staticmethod
     def now() -> ProcTable:
         """What runs now; processes that end meanwhile are left out."""
-        wanted = ["pid", "ppid", "name", "cmdline", "status", "username", "create_time"]
+        wanted = ["pid", "ppid", "name", "status", "username", "create_time"]
         return ProcTable({info["pid"]: _proc(info) for info in (p.info for p in psutil.process_iter(wanted))})
 
     @cached_property
@@ -77,19 +81,53 @@ class ProcTable:
 
 
 def _proc(info: dict[str, object]) -> Proc:
-    command = info["cmdline"] if isinstance(info["cmdline"], list) else []
-    started = info["create_time"]
+    pid, started = int(str(info["pid"])), info["create_time"]
     return Proc(
-        pid=int(str(info["pid"])), ppid=int(str(info["ppid"] or 0)), name=str(info["name"] or ""), command=tuple(map(str, command)),
+        pid=pid, ppid=int(str(info["ppid"] or 0)), name=str(info["name"] or ""), command=command_of(pid),
         state=_LETTERS.get(str(info["status"]), ""), user=str(info["username"] or ""),
         started=started if isinstance(started, float) else 0.0,
     )  # fmt: skip
 
 
+def read_memory_of(pid: int, name: str) -> bytes:
+    """A file of /proc/PID that the kernel makes out of the process's memory: cmdline, environ, maps.
+
+    Whoever hangs in a driver may hold the lock that this takes, and then the reader hangs too. So a process in state D is read by a
+    thread that can be left behind.
+
+    Raises:
+        OSError: it may not be read, or is gone, or did not answer.
+    """
+    path = Path(f"/proc/{pid}/{name}")
+    if state_of(pid) != "D":
+        return path.read_bytes()
+    box: list[bytes] = []
+
+    def read() -> None:
+        with suppress(OSError):
+            box.append(path.read_bytes())
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(PATIENCE)
+    if not box:
+        raise TimeoutError(errno.ETIMEDOUT, "the process hangs in the kernel, and reading this hangs with it")
+    return box[0]
+
+
+def command_of(pid: int) -> tuple[str, ...]:
+    """The words of a command line; none where there is none, as of a zombie and of the kernel's own threads."""
+    try:
+        line = read_memory_of(pid, "cmdline").decode("utf-8", "surrogateescape")
+    except OSError:
+        return ()
+    return tuple(line.rstrip("\0").split("\0")) if line else ()
+
+
 def environ_of(pid: int) -> dict[str, str]:
     """The environment that a process was started with; empty where we may not read it, or it is gone."""
     try:
-        raw = Path(f"/proc/{pid}/environ").read_bytes()
+        raw = read_memory_of(pid, "environ")
     except OSError:
         return {}
     pairs = (part.decode("utf-8", "replace").partition("=") for part in raw.split(b"\0") if b"=" in part)
@@ -124,7 +162,7 @@ def executable_of(pid: int) -> str:
 def libraries_of(pid: int) -> list[str]:
     """The files that a process has mapped as code or data, each once, in order of address; empty where we may not know."""
     try:
-        lines = Path(f"/proc/{pid}/maps").read_text("utf-8", "replace").splitlines()
+        lines = read_memory_of(pid, "maps").decode("utf-8", "replace").splitlines()
     except OSError:
         return []
     paths = (line.split(None, 5)[5] for line in lines if line.count("/"))
