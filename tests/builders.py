@@ -122,7 +122,8 @@ def member(
 def process(pid: int = 100, *, state: str = "", syscall: str = "", tracer: int | None = None, command: str = "", **environ: str) -> Process:
     """What /proc said of a process."""
     return Process(
-        SourceRef("status.txt", 3), pid, command=command, state=state, syscall=syscall, tracer=tracer, environ=environ, text=f"State:\t{state}"
+        SourceRef("status.txt", 3), pid, command=command, state=state, syscall=syscall, tracer=tracer, environ=environ,
+        text=f"State:\t{state}",
     )  # fmt: skip
 
 

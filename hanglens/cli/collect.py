@@ -57,7 +57,7 @@ def command(
         raise UsageError("say which job", "give one of --pid PID, --name TEXT and --auto")
     quiet = bool((ctx.obj or {}).get("quiet"))
     request = Request(
-        pids=pids or (_chosen(name),), output=output, samples=samples, interval=interval, native=native, logs=logs,
+        pids=pids or (_chosen(name, quiet=quiet),), output=output, samples=samples, interval=interval, native=native, logs=logs,
         log_limit=_bytes(log_limit), redact_names=redact,
     )  # fmt: skip
     with ExitStack() as stack:
@@ -82,7 +82,7 @@ def _bytes(text: str) -> int:
     return int(found[1]) * _UNITS[found[2].upper()]
 
 
-def _chosen(name: str | None) -> int:
+def _chosen(name: str | None, *, quiet: bool) -> int:
     """The pid of the one job that fits; on a terminal the user chooses among several, elsewhere they are listed."""
     from hanglens.collect.candidates import find_candidates
     from hanglens.collect.proctable import ProcTable
@@ -98,7 +98,8 @@ def _chosen(name: str | None) -> int:
             raise UsageError(f"{len(found)} jobs fit", "choose one of them with --pid")
         number = click.prompt("Which one", type=click.IntRange(1, len(found)), err=True)
         return found[number - 1].root.pid
-    print(f"hanglens: {_described(found[0])}", file=sys.stderr)
+    if not quiet:
+        print(f"hanglens: {_described(found[0])}", file=sys.stderr)
     return found[0].root.pid
 
 

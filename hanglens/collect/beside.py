@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Literal
 
 PROBE_DEADLINE = 45.0  # seconds
+LATE = "given up: it did not end before its deadline"
 GRACE = 2.0  # seconds that running probes get after Ctrl+C
 
 State = Literal["runs", "done", "late"]
@@ -24,12 +25,16 @@ class Beside:
     def __init__(self, watch: Watch) -> None:
         self._watch = watch
         self._running: list[tuple[str, threading.Thread, float]] = []
+        self._failed: dict[str, str] = {}
 
     def start(self, name: str, probe: Callable[[], None], deadline: float = PROBE_DEADLINE) -> None:
         """Begin a probe, which gets that many seconds."""
 
         def whole() -> None:
-            probe()
+            try:
+                probe()
+            except Exception as error:  # noqa: BLE001  a fault of one probe must not take the others' evidence along
+                self._failed[name] = f"a fault of our own: {type(error).__name__}: {error}"
             self._watch(name, "done")
 
         self._watch(name, "runs")
@@ -37,23 +42,22 @@ class Beside:
         thread.start()
         self._running.append((name, thread, time.monotonic() + deadline))
 
-    def wait(self, stop: threading.Event, only: str = "") -> list[str]:
-        """Wait for all, or for `only` one, each until its deadline, or a moment after `stop`; the names of those given up."""
-        late: list[str] = []
+    def wait(self, stop: threading.Event, only: str = "") -> dict[str, str]:
+        """Wait for all, or for `only` one, each until its deadline, or a moment after `stop`; those that failed so far, with why."""
         stopped_at: float | None = None
         while any(name == only or not only for name, _, _ in self._running):
             now = time.monotonic()
             if stop.is_set() and stopped_at is None:
                 stopped_at = now
             limit = float("inf") if stopped_at is None else stopped_at + GRACE
-            over = [name for name, _, deadline in self._running if now >= min(deadline, limit)]
-            alive = [(name, thread, deadline) for name, thread, deadline in self._running if thread.is_alive()]
-            for name in (name for name, _, _ in alive if name in over):
-                late.append(name)
+            alive = [entry for entry in self._running if entry[1].is_alive()]
+            late = [name for name, _, deadline in alive if now >= min(deadline, limit)]
+            for name in late:
+                self._failed[name] = LATE
                 self._watch(name, "late")
-            self._running = [entry for entry in alive if entry[0] not in over]
-            stop.wait(0.02) if not stop.is_set() else time.sleep(0.02)
-        return late
+            self._running = [entry for entry in alive if entry[0] not in late]
+            time.sleep(0.02)
+        return dict(self._failed)
 
 
 @contextmanager
@@ -67,7 +71,8 @@ def stopped_by_signals() -> Iterator[threading.Event]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    wanted = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]  # nohup's
+    before = {number: signal.signal(number, on_signal) for number in wanted}
     try:
         yield stop
     finally:

@@ -16,11 +16,11 @@ from threading import Event
 
 from hanglens import __version__
 from hanglens.collect import gpu, host, logs, procfs, ras, recorder, versions
-from hanglens.collect.beside import Beside, Watch, stopped_by_signals
+from hanglens.collect.beside import LATE, Beside, Watch, stopped_by_signals
 from hanglens.collect.job import Job, Target, find_job
 from hanglens.collect.proctable import ProcTable, libraries_of, namespace_pid
 from hanglens.collect.stacks import find_dumper, sample_stacks
-from hanglens.collect.staging import ARCHIVE_SUFFIXES, Staging, utc
+from hanglens.collect.staging import Staging, utc
 from hanglens.errors import UsageError
 from hanglens.manifest import SCHEMA_VERSION, Item, ListedProcess, Manifest
 from hanglens.redact import Redactor
@@ -114,8 +114,7 @@ def collect(request: Request, *, watch: Watch = lambda _name, _state: None) -> C
     target = _target(request.output, title)
     with stopped_by_signals() as stop:
         visit = _Visit(request, table, job, Staging(target.parent, redactor), stop)
-        late = _gather(visit, watch)
-        items = [*visit.staging.close(), *map(_late, late)]
+        items = _tried(visit, watch)
         manifest = Manifest(
             schema_version=SCHEMA_VERSION, tool_version=__version__, host=redactor.text(name), clock=_clock(began),
             seconds=round(time.monotonic() - started, 3), given_pids=list(request.pids), interrupted=stop.is_set(),
@@ -127,13 +126,23 @@ def collect(request: Request, *, watch: Watch = lambda _name, _state: None) -> C
     return Collected(bundle=target, manifest=manifest, table=redactor.table)
 
 
+def _tried(visit: _Visit, watch: Watch) -> list[Item]:
+    """Everything that was tried; if we fail ourselves, nothing half-done is left behind."""
+    try:
+        failed = _gather(visit, watch)
+        return [*visit.staging.close(), *(_failed(name, why) for name, why in failed.items())]
+    except BaseException:
+        visit.staging.discard()
+        raise
+
+
 def _target(output: Path, title: str) -> Path:
     """Where the bundle will lie."""
     if output.is_dir():
         return output / f"{title}.tar.gz"
     if not output.parent.is_dir():
         raise UsageError(f"cannot write {output}: there is no folder {output.parent}", "create it, or choose another place with -o")
-    if output.exists() and not output.name.endswith(ARCHIVE_SUFFIXES):
+    if output.exists():
         raise UsageError(f"{output} is there already", "choose another place with -o")
     return output
 
@@ -146,8 +155,8 @@ def _clock(began: float) -> dict[str, str | int]:
     return {"utc": utc(began), "utc_offset_seconds": time.localtime(began).tm_gmtoff}
 
 
-def _gather(visit: _Visit, watch: Watch) -> list[str]:
-    """All probes in their order; the names of those that were given up."""
+def _gather(visit: _Visit, watch: Watch) -> dict[str, str]:
+    """All probes in their order; those that were given up or failed, with why."""
     request, staging, stop, beside = visit.request, visit.staging, visit.stop, Beside(watch)
     sizes: dict[str, int] = {}
     for number in range(1, request.samples + 1):
@@ -162,10 +171,10 @@ def _gather(visit: _Visit, watch: Watch) -> list[str]:
             break
     copying = logs.Copying(extra=request.logs, limit=request.log_limit, before=sizes)
     beside.start("logs", lambda: logs.collect_logs(visit.job, visit.table, staging, copying))
-    late = beside.wait(stop, only="logs")
+    failed = beside.wait(stop, only="logs")
     if not stop.is_set():  # behind the logs: each rank that is asked says so in its own
         beside.start("flight recorder", lambda: recorder.collect_recorder(visit.job, staging, stop), recorder.DEADLINE + 5)
-    return late + beside.wait(stop)
+    return failed | beside.wait(stop)
 
 
 def _sample(visit: _Visit, number: int, watch: Watch) -> None:
@@ -197,8 +206,8 @@ def _begin_others(visit: _Visit, beside: Beside) -> None:
         beside.start("NCCL RAS", lambda: ras.sample_ras(job, staging, asked), span + request.samples * ras.DEADLINE)
 
 
-def _late(name: str) -> Item:
-    return Item(what=name, status="timed-out", start=utc(time.time()), seconds=0.0, reason="given up: it did not end before its deadline")
+def _failed(name: str, why: str) -> Item:
+    return Item(what=name, status="timed-out" if why == LATE else "failed", start=utc(time.time()), seconds=0.0, reason=why)
 
 
 def _listed(target: Target, redactor: Redactor) -> ListedProcess:

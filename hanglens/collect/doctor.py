@@ -14,6 +14,7 @@ from typing import Literal
 from hanglens.collect import ras
 from hanglens.collect.commands import find_program, run
 from hanglens.collect.gpu import DEADLINE, has_gpu
+from hanglens.collect.host import read_kernel_log
 from hanglens.collect.job import Job, Target
 from hanglens.collect.logs import find_logs
 from hanglens.collect.permissions import Permissions, permissions, unlock_tracing
@@ -115,14 +116,14 @@ def _gpus() -> Iterator[Check]:
 
 
 def _kernel_log() -> Check:
-    program = find_program("dmesg")
-    if program and run([program], deadline=5.0).status == "ok":
-        return Check("kernel messages (Xid, OOM)", "ok", "dmesg can be read")
-    journal = find_program("journalctl")
-    if journal and run([journal, "-k", "-n", "1", "--no-pager"], deadline=5.0).output.strip():
-        return Check("kernel messages (Xid, OOM)", "ok", "the journal's copy can be read")
+    command, outcome = read_kernel_log()
+    if outcome.status == "ok":
+        return Check("kernel messages (Xid, OOM)", "ok", f"{command.split()[0]} shows them")
     return Check(
-        "kernel messages (Xid, OOM)", "missing", "only root may read them", "sudo sysctl kernel.dmesg_restrict=0, or collect as root"
+        "kernel messages (Xid, OOM)",
+        "missing",
+        outcome.reason or "there are none",
+        "sudo sysctl kernel.dmesg_restrict=0, or collect as root",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -27,27 +28,31 @@ def collect_host(job: Job, staging: Staging) -> None:
     _interfaces(staging)
 
 
-def _kernel_log(staging: Staging) -> None:
-    """dmesg, else the journal's copy of it."""
-    outcome = Outcome("failed", b"", "", 0.0, "no dmesg here")
+def read_kernel_log() -> tuple[str, Outcome]:
+    """The command that gave the kernel's messages, and what came of it: dmesg, else the journal's copy. Not ok: those of dmesg, why."""
+    first: tuple[str, Outcome] | None = None
     for command in (["dmesg", "-T"], ["journalctl", "-k", "-b", "--no-pager", "-o", "short-iso", "-n", "20000"]):
-        attempt, program = Attempt(what="kernel messages", command=" ".join(command)), find_program(command[0])
+        program = find_program(command[0])
         if program is None:
             continue
         outcome = run([program, *command[1:]], deadline=DEADLINE)
-        if outcome.status == "ok" and outcome.output.strip():
-            staging.keep(attempt, "host/dmesg.txt", outcome.output[-MOST_KERNEL_LOG:])
-            return
+        if outcome.status == "ok" and outcome.output.strip() and not outcome.output.startswith(b"-- No entries"):
+            return " ".join(command), outcome
+        first = first or (" ".join(command), replace(outcome, status="failed"))
+    return first or ("dmesg -T", Outcome("failed", b"", "", 0.0, "neither dmesg nor journalctl is installed"))
+
+
+def _kernel_log(staging: Staging) -> None:
+    command, outcome = read_kernel_log()
+    attempt = Attempt(what="kernel messages", command=command)
+    if outcome.status == "ok":
+        staging.keep(attempt, "host/dmesg.txt", outcome.output[-MOST_KERNEL_LOG:])
+        return
     denied = "Operation not permitted" in outcome.error or "Permission denied" in outcome.error
     why = (
         "only root may read them on this host (kernel.dmesg_restrict)" if denied else outcome.reason or "there are none, as in a container"
     )
-    staging.miss(
-        Attempt(what="kernel messages", command="dmesg -T"),
-        "refused" if denied else "failed",
-        why,
-        "on the host itself: sudo dmesg -T > dmesg.txt",
-    )
+    staging.miss(attempt, "refused" if denied else "failed", why, "on the host itself: sudo dmesg -T > dmesg.txt")
 
 
 def _access_control(staging: Staging) -> None:

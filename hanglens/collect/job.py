@@ -16,14 +16,15 @@ from hanglens.collect.proctable import Proc, ProcTable, environ_of, executable_o
 from hanglens.knowledge.tables import load_frames
 from hanglens.manifest import Role
 
-_STARTERS = re.compile(  # programs that start ranks or engines, as an argument of the command line
-    r"(?:^|[/\s])(?:torchrun|deepspeed|accelerate|mpirun|mpiexec(?:\.hydra)?|orterun|prterun|hydra_pmi_proxy|horovodrun|lmdeploy|vllm|sglang)(?:\s|$)"
-    r"|-m\s+(?:torch\.distributed\.(?:run|launch)|deepspeed|accelerate|lmdeploy|vllm|sglang)"
-    r"|torch/distributed/(?:run|launch)\.py|deepspeed/launcher"
+_STARTERS = frozenset(  # programs and modules that start ranks or engines
+    "torchrun deepspeed accelerate mpirun mpiexec mpiexec.hydra orterun prterun hydra_pmi_proxy horovodrun lmdeploy vllm sglang".split()
+)
+_STARTING_MODULE = re.compile(
+    r"(?:torch\.distributed\.(?:run|launch)|torch\.distributed\.elastic|deepspeed|accelerate|lmdeploy|vllm|sglang)(?:\.|$)"
 )
 _FORKED = re.compile(r"multiprocessing\.(?:spawn|forkserver)|--multiprocessing-fork")
 _TITLE = re.compile(r"^(?:ray|VLLM|vllm|sglang)::")
-_PYTHON = re.compile(r"python[\d.]*$|^pypy")
+_PYTHON = re.compile(r"python[\d.]*t?(?:-dbg)?(?: \(deleted\))?$|^pypy")
 _RAY_JOB = re.compile(r"/(?:worker-[0-9a-f]{8,64}-|python-core-driver-)(?!f{8})([0-9a-f]{8})")  # ffffffff: started ahead, for any job
 MOST_LOCAL = 1024  # ranks on one host; what says more is no launcher
 _RAY_SESSION = re.compile(r"/(session_\d[\w.-]{10,60})/")
@@ -74,14 +75,16 @@ class Job:
     def with_ranks(self, found: Mapping[int, tuple[int, str]]) -> Job:
         """The job with ranks by pid that its processes' variables name, for those of whom nothing better is known.
 
-        A process that was forked from a rank has that rank's variables too: of a process and its descendants the topmost counts, and of
-        others that claim one rank none.
+        A process that was forked from a rank has that rank's variables too, and one that started several has the last one's left over: of
+        a process and its child the parent counts, unless its children are of other ranks too. Of others that claim one rank none counts.
         """
         known = {t.rank for t in self.targets if t.rank is not None}
         parents = {t.pid: t.proc.ppid for t in self.targets}
+        starters = {parents[pid] for pid, (rank, _) in found.items() if rank != found.get(parents[pid], (rank,))[0]}
         claims: dict[int, list[int]] = defaultdict(list)
         for pid, (rank, _) in found.items():
-            if rank not in known and found.get(parents.get(pid, 0), (None, ""))[0] != rank:
+            forked = found.get(parents[pid], (None,))[0] == rank and parents[pid] not in starters
+            if rank not in known and pid not in starters and not forked:
                 claims[rank].append(pid)
         sole = {pids[0] for pids in claims.values() if len(pids) == 1}
 
@@ -98,9 +101,9 @@ class Job:
             return []
         expected: set[int] = set()
         for target in self.targets:
-            local, size = (target.environ.get(name, "") for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
-            if target.rank is not None and local.isdigit() and size.isdigit() and int(local) < int(size) <= MOST_LOCAL:
-                expected |= {target.rank - int(local) + n for n in range(int(size))}
+            local, size = (_number(target.environ.get(name, "")) for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE"))
+            if target.rank is not None and local is not None and size is not None and local < size <= MOST_LOCAL:
+                expected |= {target.rank - local + n for n in range(size)}
         return sorted(expected)
 
 
@@ -108,6 +111,15 @@ def is_python(proc: Proc) -> bool:
     """Whether a process runs Python; where we may not know its program, by its command line and title."""
     program = executable_of(proc.pid) or (proc.command[0] if proc.command else proc.name)
     return bool(_PYTHON.search(os.path.basename(program)) or _TITLE.match(proc.line) or _PYTHON.search(proc.name))
+
+
+def _starts(proc: Proc) -> bool:
+    """Whether it is a launcher or an engine's command by the program that runs, not by what stands anywhere in its arguments."""
+    words = [*proc.command[:1], *(word for word in proc.command[1:3] if not word.startswith("-"))] if is_python(proc) else proc.command[:1]
+    if any(os.path.basename(word) in _STARTERS for word in words[:2]):
+        return True
+    module = next((proc.command[n + 1] for n, word in enumerate(proc.command[:-1]) if word == "-m"), "")
+    return is_python(proc) and bool(_STARTING_MODULE.match(module))
 
 
 def is_helper(proc: Proc) -> bool:
@@ -124,9 +136,8 @@ def find_job(table: ProcTable, pids: Sequence[int]) -> Job:
         members.update(dict.fromkeys(_family(table, pid)))
     for pid in _of_ray_job(table, members, pids):
         members.update(dict.fromkeys(table.below(pid)))
-    ours = () if os.getpid() in pids else table.below(os.getpid())  # we may run below the shell whose pid was given
-    for pid in ours:
-        members.pop(pid, None)
+    if os.getpid() not in pids:
+        members.pop(os.getpid(), None)  # we may run below the shell whose pid was given
     return Job(tuple(_targets(table, _without_other_jobs(members, pids))))
 
 
@@ -146,8 +157,8 @@ def _family(table: ProcTable, pid: int) -> list[int]:
 
 def _started_by(child: Proc, parent: Proc) -> bool:
     """Whether the parent is part of the child's job, and not just where somebody typed a command."""
-    if _STARTERS.search(parent.line) or parent.name in ("raylet", "torchrun"):
-        return parent.name not in ("bash", "sh", "dash", "zsh", "tmux", "screen", "sshd")
+    if _starts(parent) or parent.name == "raylet":
+        return True
     if not is_python(parent):
         return False
     return bool(
@@ -229,17 +240,17 @@ def _ranks(table: ProcTable, environs: Mapping[int, Mapping[str, str]]) -> dict[
 
     What a process was told its children inherit; what it set itself only they show, if only by their helpers.
     """
-    told = {pid: said for pid, environ in environs.items() if (said := _rank(environ))}
-    number = {pid: rank for pid, (rank, _) in told.items()}
+    told = {pid: said for pid, environ in environs.items() if (said := _rank(environ)) and not _starts(table.procs[pid])}
+    place = {pid: tuple(environs[pid].get(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")) for pid in told}
     found: dict[int, tuple[int, str]] = {}
     for pid, (rank, how) in told.items():
         above = [proc for proc in table.above(pid) if proc.pid in environs]
         parent = next((proc.pid for proc in above if not is_helper(proc)), None)
-        if any(number.get(proc.pid) == rank for proc in above):
+        if any(place.get(proc.pid) == place[pid] for proc in above):
             continue
         if not is_helper(table.procs[pid]):
             found[pid] = rank, how
-        elif parent is not None and parent not in number:
+        elif parent is not None and parent not in told:
             found[parent] = rank, f"{how} of its child {pid}"
     return found
 
@@ -247,10 +258,14 @@ def _ranks(table: ProcTable, environs: Mapping[int, Mapping[str, str]]) -> dict[
 def _rank(environ: Mapping[str, str]) -> tuple[int, str] | None:
     """The global rank that a launcher told a process in its environment."""
     for name, size in _RANKS:
-        rank, world = environ.get(name, ""), environ.get(size, "")
-        if rank.isdigit() and world.isdigit() and int(rank) < int(world) and int(world) > 1:
-            return int(rank), f"environment: {name}={rank}"
+        rank, world = _number(environ.get(name, "")), _number(environ.get(size, ""))
+        if rank is not None and world is not None and rank < world and world > 1:
+            return rank, f"environment: {name}={rank}"
     return None
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else None
 
 
 def _role(table: ProcTable, proc: Proc, rank: int | None, members: Sequence[int]) -> Role:
@@ -259,7 +274,7 @@ def _role(table: ProcTable, proc: Proc, rank: int | None, members: Sequence[int]
     if rank is not None:
         return "rank"
     starts_others = any(child in members for child in table.children.get(proc.pid, ()))
-    if _STARTERS.search(proc.line) or (starts_others and proc.ppid not in members):
+    if _starts(proc) or (starts_others and proc.ppid not in members):
         return "launcher"
     return "worker" if is_python(proc) or proc.state == "Z" else "other"
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hanglens.collect.job import Job, Target
-from hanglens.collect.proctable import ProcTable
+from hanglens.collect.proctable import Proc, ProcTable
 from hanglens.collect.staging import About, Attempt, Staging
 from hanglens.manifest import Cut, Status
 
 HEAD = 1 << 20  # bytes from the beginning of a log that is cut: versions and start-up stand there
 MOST_FILES = 256
+LONGEST_NAME = 60  # characters; a file system takes 255 bytes
 _LOG_NAME = re.compile(r"(?i)\.(?:log|out|err|txt)(?:\.\d{1,3})?(?: \(deleted\))?$|nccl[^/]*$|^(?:stdout|stderr)$")
 _NO_LOG = re.compile(r"/(?:site|dist)-packages/|^/(?:dev|proc|sys|memfd:)")
 _MARK = b"\n[hanglens: %d bytes are left out here]\n"
@@ -68,15 +69,34 @@ def find_logs(job: Job, table: ProcTable) -> list[Log]:
     """The logs of the job, each once, in the order in which they were found."""
     logs: list[Log] = []
     for target in (t for t in job.targets if t.alive):
+        writer = None if target.role == "helper" else _writer(target, job)
         for number, link in _written(target.pid):
             if number in (1, 2) or _LOG_NAME.search(os.path.basename(link)):
-                _add(logs, f"/proc/{target.pid}/fd/{number}", link, target)
+                _add(logs, f"/proc/{target.pid}/fd/{number}", link, writer)
         for path in _told(target):
-            _add(logs, f"/proc/{target.pid}/root{path}", path, target)
+            _add(logs, f"/proc/{target.pid}/root{path}", path, writer)
     for reader in _readers(job, table):
-        for number, link in _written(reader):
+        for number, link in _received(table.procs[reader]):
             _add(logs, f"/proc/{reader}/fd/{number}", link, None)
     return logs
+
+
+def _received(reader: Proc) -> Iterator[tuple[int, str]]:
+    """Where a program that reads the job's output writes it: whatever tee has open, of others what looks like a log."""
+    for number, link in _written(reader.pid):
+        if link.startswith("/") and not _NO_LOG.search(link) and (reader.name == "tee" or _LOG_NAME.search(os.path.basename(link))):
+            yield number, link
+
+
+def _writer(target: Target, job: Job) -> Target:
+    """The process, or the rank that started it: what a data loader's worker writes is its rank's."""
+    ours = {t.pid: t for t in job.targets}
+    above: Target | None = target
+    for _ in ours:
+        if above is None or above.rank is not None:
+            return above or target
+        above = ours.get(above.proc.ppid)
+    return target
 
 
 def _add(logs: list[Log], opened: str, shown: str, writer: Target | None) -> None:
@@ -168,12 +188,8 @@ def _unreadable_outputs(job: Job, table: ProcTable) -> Iterator[tuple[Target, st
                     "its output goes to a socket, as under systemd",
                     f"journalctl _PID={target.pid} > job.log; add it with --log job.log",
                 )
-            elif link.startswith("pipe:") and reader and not any(_written_files(reader.pid)):
+            elif link.startswith("pipe:") and reader and not any(_received(reader)):
                 yield target, f"its output goes through a pipe to {reader.line[:80]} (pid {reader.pid}), which writes no file", _FROM_PIPE
-
-
-def _written_files(pid: int) -> Iterator[str]:
-    return (link for _, link in _written(pid) if link.startswith("/") and not _NO_LOG.search(link))
 
 
 _FROM_TERMINAL = (
@@ -186,7 +202,7 @@ _NEXT_TIME = "next time start with: … 2>&1 | tee job.log"
 def _names(paths: Sequence[str]) -> list[str]:
     """For each path its last folders, as many as tell it from the others."""
     parts = [Path(path).parts[1:] for path in paths]
-    return ["_".join(_told_apart(part, parts)) for part in parts]
+    return ["_".join(_told_apart(part, parts))[-LONGEST_NAME:] for part in parts]
 
 
 def _told_apart(part: Sequence[str], parts: Iterable[Sequence[str]]) -> Sequence[str]:
@@ -223,11 +239,11 @@ def read_ends(path: str, limit: int) -> tuple[bytes, Cut | None]:
         size = os.fstat(file.fileno()).st_size
         if size <= limit:
             return file.read(limit), None
-        head = _whole_lines(file.read(min(HEAD, limit // 4)))
+        head = _whole_lines(file.read(min(HEAD, limit // 4))).rstrip(b"\n")
         file.seek(size - (limit - len(head)))
-        tail = file.read(limit).partition(b"\n")[2]
+        tail = file.read(limit - len(head)).partition(b"\n")[2]
     left_out = size - len(head) - len(tail)
-    return head.rstrip(b"\n") + _MARK % left_out + tail, Cut(size, left_out, head.count(b"\n") + (not head.endswith(b"\n")))
+    return head + _MARK % left_out + tail, Cut(size, left_out, head.count(b"\n") + 1)
 
 
 def _whole_lines(data: bytes) -> bytes:

@@ -84,7 +84,7 @@ def lasting_state(job: Job, staging: Staging) -> None:
     rows += [f"and {len(job.targets) - len(listed)} helpers (resource trackers, compile workers, daemons)"] * (
         len(listed) < len(job.targets)
     )
-    staging.keep(Attempt(what="list of the job's processes"), "processes/processes.txt", "\n".join([*rows, ""]).encode())
+    staging.keep(Attempt(what="list of the job's processes"), "processes/processes.txt", "\n".join([*rows, ""]).encode("utf-8", "replace"))
     parents = {t.pid: t for t in job.targets}
     for target in job.working:
         base = f"processes/pid{target.pid}"
@@ -141,7 +141,7 @@ def _open_files(target: Target, file: str, staging: Staging) -> None:
         rows = [row for name in sorted(os.listdir(folder), key=int) if (row := _open_file(folder / name))]
     except OSError:
         return  # the same refusal that the other files of /proc met
-    staging.keep(attempt, file, "".join(f"{row}\n" for row in rows).encode("utf-8", "surrogateescape"))
+    staging.keep(attempt, file, "".join(f"{row}\n" for row in rows).encode("utf-8", "replace"))
 
 
 def _open_file(link: Path) -> str:
@@ -154,8 +154,12 @@ def _open_file(link: Path) -> str:
 
 def _libraries(target: Target, file: str, staging: Staging) -> None:
     paths = [path for path in libraries_of(target.pid) if any(word in os.path.basename(path).lower() for word in _TELLING_LIBRARIES)]
-    if paths and (target.rank is not None or target.role == "worker"):
-        staging.keep(Attempt(what="/proc maps", pid=target.pid, rank=target.rank), file, "".join(f"{path}\n" for path in paths).encode())
+    if paths:
+        staging.keep(
+            Attempt(what="/proc maps", pid=target.pid, rank=target.rank),
+            file,
+            "".join(f"{path}\n" for path in paths).encode("utf-8", "replace"),
+        )
 
 
 def ended(targets: Sequence[Target]) -> list[Target]:

@@ -63,10 +63,11 @@ class ProcTable:
 
     def below(self, pid: int) -> Iterator[int]:
         """A process and all its descendants, parents first."""
-        pending = [pid]
+        pending, seen = [pid], set[int]()
         while pending:
             one = pending.pop(0)
-            if one in self.procs:
+            if one in self.procs and one not in seen:
+                seen.add(one)
                 yield one
                 pending += sorted(self.children.get(one, ()))
 
@@ -118,7 +119,7 @@ def read_memory_of(pid: int, name: str) -> bytes:
 def command_of(pid: int) -> tuple[str, ...]:
     """The words of a command line; none where there is none, as of a zombie and of the kernel's own threads."""
     try:
-        line = read_memory_of(pid, "cmdline").decode("utf-8", "surrogateescape")
+        line = read_memory_of(pid, "cmdline").decode("utf-8", "replace")
     except OSError:
         return ()
     return tuple(line.rstrip("\0").split("\0")) if line else ()

@@ -92,8 +92,8 @@ def as_text(threads: Sequence[ThreadDump], pid: int, command: str) -> str:
 
 def _lines(threads: Sequence[ThreadDump], pid: int, command: str) -> Iterator[str]:
     yield f"Process {pid}: {command}"
-    for thread in threads:
-        yield ""
+    yield ""
+    for thread in reversed(threads):
         yield _head(thread)
         for call in thread.frames:
             place = call.short_filename or call.filename or call.module or ""

@@ -20,7 +20,7 @@ DEFAULT_PORT = 28028
 PATIENCE = 5  # seconds that RAS waits for ranks which do not answer
 DEADLINE = PATIENCE + 8.0
 MOST_ANSWER = 16 << 20
-_ADDRESS = re.compile(r"\[?(?P<host>[^\]]*?)\]?:(?P<port>\d{1,5})$")
+_ADDRESS = re.compile(r"\[?(?P<host>[A-Za-z0-9._:%-]{0,63})\]?:(?P<port>[0-9]{1,5})$")
 
 
 @dataclass(frozen=True, slots=True)

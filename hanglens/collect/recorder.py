@@ -34,7 +34,7 @@ def collect_recorder(job: Job, staging: Staging, stop: threading.Event) -> None:
 
     A dump from before the question is not mixed with those that answer it: they would be of different moments.
     """
-    ranks = [t for t in job.pythons if t.role != "launcher"]
+    ranks = job.pythons
     began = time.time()
     told = _ask(ranks, staging)
     if told:
@@ -76,7 +76,7 @@ def _ask(ranks: Sequence[Target], staging: Staging) -> set[tuple[int, int]]:
     refused: set[str] = set()
     for target in ranks:
         for pipe in _pipes(target):
-            about = os.stat(pipe)
+            about = os.lstat(pipe)
             if (about.st_dev, about.st_ino) in told or pipe.rpartition("/")[2] in refused:
                 continue
             if state_of(target.pid) in STANDING and target.rank is not None:
@@ -105,7 +105,7 @@ def _pipes(target: Target) -> list[str]:
 
 
 def _say_old(path: Path, staging: Staging) -> None:
-    written = utc(path.stat().st_mtime)
+    written = utc(path.lstat().st_mtime)
     why = f"its rank did not answer; the {path.name} that lies there is of {written}, before this collection"
     staging.miss(Attempt(what="flight-recorder dump"), "timed-out", why, f"copy it yourself if that moment matters: {path.name}")
 
@@ -128,7 +128,7 @@ def _absolute(target: Target, path: str) -> str:
 
 
 def _dumps(ranks: Iterable[Target], since: float) -> list[Path]:
-    """Dumps that were written to their end after that time."""
+    """Dumps that were written to their end after that time, by the user of the job; a link may lead anywhere, and is none."""
     prefixes = {(t.pid, _absolute(t, t.environ[name])) for t in ranks for name in _PREFIXES if t.environ.get(name)}
     if not prefixes:
         prefixes = {
@@ -137,20 +137,31 @@ def _dumps(ranks: Iterable[Target], since: float) -> list[Path]:
     found: dict[tuple[int, int], Path] = {}
     for pid, prefix in sorted(prefixes):
         for name in glob.glob(f"/proc/{pid}/root{glob.escape(prefix)}*"):
-            path = Path(name)
-            about = path.stat()
-            settled = time.time() - about.st_mtime > SETTLED
-            if path.is_file() and not name.endswith(".pipe") and about.st_mtime >= since and about.st_size and settled:
-                found[about.st_dev, about.st_ino] = path
+            about = _whole_file(name, pid)
+            if about is not None and about.st_mtime >= since:
+                found[about.st_dev, about.st_ino] = Path(name)
     return list(found.values())
+
+
+def _whole_file(name: str, pid: int) -> os.stat_result | None:
+    """What there is to know of a file of that process's user which does not grow any more; None for everything else."""
+    try:
+        about, owner = os.lstat(name), os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return None
+    settled = time.time() - about.st_mtime > SETTLED
+    return about if stat.S_ISREG(about.st_mode) and about.st_uid == owner and about.st_size and settled else None
 
 
 def _copy(path: Path, staging: Staging) -> None:
     attempt = Attempt(what="flight-recorder dump", command=f"cat {path.name}")
     try:
-        if path.stat().st_size > LARGEST:
-            staging.miss(attempt, "failed", f"{path.name} has more than {LARGEST >> 20} MiB", f"copy {path.name} yourself")
-            return
-        staging.keep_binary(attempt, f"flight-recorder/{path.name}", path.read_bytes())
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            data = file.read(LARGEST + 1)
     except OSError as error:
         staging.miss(attempt, "failed", f"{path.name}: {error.strerror or error}")
+        return
+    if len(data) > LARGEST:
+        staging.miss(attempt, "failed", f"{path.name} has more than {LARGEST >> 20} MiB", f"copy {path.name} yourself")
+    else:
+        staging.keep_binary(attempt, f"flight-recorder/{path.name}", data)

@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -115,14 +116,15 @@ def _careful(pid: int, command: Sequence[str], before: str, *, deadline: float) 
     """Run py-spy; a process that it left standing, because it was ended in the middle, is continued."""
     outcome = run(command, deadline=deadline)
     if outcome.status != "ok" and before not in STANDING and state_of(pid) in ("T", "t"):
-        os.kill(pid, signal.SIGCONT)
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGCONT)
     return outcome
 
 
 def _keep(target: Target, outcome: Outcome, base: str, attempt: Attempt, staging: Staging) -> tuple[int, str] | None:
     try:
         threads = read_dump(outcome.output)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         staging.miss(attempt, "failed", f"py-spy gave no dump: {error}", _INSTALL)
         return None
     staging.keep(attempt, f"{base}.json", as_json(threads))

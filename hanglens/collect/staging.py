@@ -84,7 +84,7 @@ class Staging:
         with self._lock:
             if self._closed:
                 return
-            file = self._free(self._redactor.text(file))
+            file = self._free(_readable(self._redactor.text(file)))
             target = self.folder / file
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,9 @@ class Staging:
                 self._note(attempt, About(status=status, reason=reason, how_to_collect=how_to_collect))
 
     def _note(self, attempt: Attempt, about: About) -> None:
-        text = self._redactor.text
+        def text(told: str) -> str:
+            return _readable(self._redactor.text(told))
+
         self._items.append(
             Item(
                 what=attempt.what,
@@ -149,7 +151,7 @@ class Staging:
                 _pack(self.folder, target, name)
                 shutil.rmtree(self.folder, ignore_errors=True)
             else:
-                self.folder.chmod(0o755)
+                self.folder.chmod(0o700)  # as private as an archive
                 self.folder.replace(target)
         except OSError as error:
             raise HangLensError(
@@ -161,6 +163,11 @@ class Staging:
         """Leave nothing behind."""
         self.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _readable(text: str) -> str:
+    """Without bytes that are no UTF-8, which names of files may hold."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _pack(folder: Path, target: Path, name: str) -> None:

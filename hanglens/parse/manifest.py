@@ -24,7 +24,7 @@ def parse_manifest(data: bytes, place: Place) -> Parsed:
     """Read a manifest; one that is cut off or of another shape is a Gap."""
     try:
         manifest = decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return Parsed(gaps=(Gap(place.file, f"no whole manifest: {error}"[:500], "collect the bundle again"),))
     lines = _Lines(data, place.file)
     return Parsed(
@@ -88,7 +88,7 @@ def _gaps(manifest: Manifest) -> Iterator[Gap]:
 
 def _collection(manifest: Manifest, lines: _Lines) -> Collection:
     ours = [process for process in manifest.processes if process.rank is not None]
-    expected = {int(rank) for rank in manifest.expected_ranks.split(",") if rank.isascii() and rank.isdigit()}
+    expected = {int(rank) for rank in manifest.expected_ranks.split(",") if rank.isascii() and rank.isdigit() and len(rank) < 8}
     return Collection(
         lines.ref("expected_ranks", manifest.expected_ranks), manifest.host, _began(manifest),
         text=f'"expected_ranks": "{manifest.expected_ranks}"', expected_ranks=tuple(sorted(expected)),
@@ -102,5 +102,5 @@ def _began(manifest: Manifest) -> float | None:
     starts = [process.started for process in manifest.processes if process.started]
     try:
         return min(datetime.fromisoformat(start).timestamp() for start in starts) + int(offset)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

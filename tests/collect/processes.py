@@ -35,13 +35,22 @@ class Processes:
     def __init__(self) -> None:
         self._started: list[subprocess.Popen[bytes]] = []
 
-    def python(self, code: str = SLEEP, *arguments: str, environ: Mapping[str, str] | None = None, **options: object) -> subprocess.Popen[bytes]:
+    def python(
+        self, code: str = SLEEP, *arguments: str, environ: Mapping[str, str] | None = None, **options: object
+    ) -> subprocess.Popen[bytes]:
         """Python with this code; unless its output goes elsewhere it has printed a line."""
         return self.run([sys.executable, "-c", code, *arguments], environ=environ, **options)
 
     def run(self, command: Sequence[str], *, environ: Mapping[str, str] | None = None, **options: object) -> subprocess.Popen[bytes]:
         """A program; unless its output goes elsewhere it has printed a line."""
-        wanted = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "start_new_session": True, **options}
+        # Our own standard error may be a terminal, or a file of pytest's: neither is a log of what we start.
+        wanted = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.DEVNULL,
+            "start_new_session": True,
+            **options,
+        }
         process = subprocess.Popen(command, env=clean_environ(**(environ or {})), **wanted)
         self._started.append(process)
         if process.stdout:

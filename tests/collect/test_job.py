@@ -11,7 +11,7 @@ import pytest
 
 from hanglens.collect import job as job_module
 from hanglens.collect.candidates import find_candidates
-from hanglens.collect.job import Job, Target, find_job, ray_job, root_of
+from hanglens.collect.job import Job, RayPlace, Target, find_job, ray_place, root_of
 from hanglens.collect.proctable import ProcTable
 from tests.collect.processes import NO_PID, SLEEP, Processes, fake, job_of, table_of, wait_until
 
@@ -54,7 +54,7 @@ def ranks_of(job: Job) -> dict[int, int | None]:
 
 
 def test_spawned_children_are_found_from_any_pid(tmp_path: Path, start: Processes) -> None:
-    """From the parent and from each child the same processes are found, the parent first and in role of a launcher, the tracker a helper."""
+    """From the parent and from each child the same processes are found, the parent first and a launcher, the tracker a helper."""
     script = tmp_path / "spawns.py"
     script.write_text(SPAWNS)
     (tmp_path / "out").touch()
@@ -105,6 +105,8 @@ def test_a_python_that_runs_other_programs_is_not_climbed_into(start: Processes)
         (("sh", "run-vllm.sh"), "sh", False),
         (("python3", "-m", "torchrun_helper"), "python3", False),
         (("make", "train"), "make", False),
+        (("tmux", "new", "-d", "torchrun x.py"), "tmux: server", False),
+        (("python3", "sweep.py", "--out", "/data/vllm"), "python3", False),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
@@ -117,7 +119,7 @@ def test_starters_belong_to_the_job_and_shells_do_not(parent: tuple[str, ...], n
 
 
 def test_plain_ranks_meet_at_their_port(start: Processes, port: str) -> None:
-    """Ranks that were started one by one and told the same meeting point are one job; those of another port, and those without a rank, are not."""
+    """Ranks that were started one by one and told the same meeting point are one job; others are not."""
     ranks = [start.python(environ=told(n, port)) for n in range(2)]
     other = start.python(environ=told(0, str(int(port) - 1 or 1)))
     passer_by = start.python(environ={"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port})
@@ -157,6 +159,32 @@ def test_rank_in_the_environment(monkeypatch: pytest.MonkeyPatch, environ: dict[
     """A rank needs a world that it fits into, and one process is no world."""
     faked(monkeypatch, {1: environ})
     assert ranks_of(find_job(table_of(fake(1)), [NO_PID + 1])) == {1: rank}
+
+
+def test_a_launcher_is_no_rank_though_it_was_told_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a cluster tells torchrun the number of its node as RANK, the ranks are those that torchrun tells its own children."""
+    ranks = {2: {"RANK": "0", "WORLD_SIZE": "4", "LOCAL_RANK": "0"}, 3: {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}}
+    faked(monkeypatch, {1: {"RANK": "0", "WORLD_SIZE": "2"}, **ranks})
+    table = table_of(fake(1, 0, "python3", "/usr/bin/torchrun", "train.py", name="torchrun"), fake(2, 1), fake(3, 1))
+    assert ranks_of(find_job(table, [NO_PID + 3])) == {1: None, 2: 0, 3: 1}
+
+
+def test_hostile_numbers_are_no_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is a digit to Unicode only, or has thousands of them, is no rank and ends nothing."""
+    faked(monkeypatch, {1: {"RANK": "\u00b2", "WORLD_SIZE": "4"}, 2: {"RANK": "1", "WORLD_SIZE": "9" * 9000, "LOCAL_RANK": "\u00b2"}})
+    job = find_job(table_of(fake(1), fake(2, 1)), [NO_PID + 1, NO_PID + 2])
+    assert set(ranks_of(job).values()) == {None}
+    assert job.expected_ranks == []
+
+
+def test_a_child_shows_the_rank_that_its_parent_set_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine's worker that puts RANK into its own environment is known by what its compile workers inherited."""
+    faked(monkeypatch, {3: {"RANK": "1", "WORLD_SIZE": "2"}})
+    helper = fake(3, 2, "python3", "/x/torch/_inductor/compile_worker/__main__.py")
+    job = find_job(table_of(fake(1), fake(2, 1, "python3", "-c", "from multiprocessing.spawn import spawn_main"), helper), [NO_PID + 2])
+    found = {t.pid - NO_PID: (t.rank, t.role) for t in job.targets}
+    assert found[2] == (1, "rank")
+    assert found[3] == (None, "helper")
 
 
 def test_expected_ranks_are_what_the_launcher_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,8 +228,16 @@ def target(pid: int, ppid: int = 0, rank: int | None = None) -> Target:
         ([target(1), target(2, 1), target(3, 1), target(4, 2)], {2: 0, 3: 1, 4: 0}, {1: None, 2: 0, 3: 1, 4: None}),
         ([target(1), target(2, 1, rank=0), target(3, 1)], {3: 0}, {1: None, 2: 0, 3: None}),
         ([target(1), target(2, 1, rank=0), target(3, 1)], {2: 5, 3: 1}, {1: None, 2: 0, 3: 1}),
+        ([target(1), target(2, 1), target(3, 1)], {1: 1, 2: 0, 3: 1}, {1: None, 2: 0, 3: 1}),
     ],
-    ids=["each its own", "two claim one", "a forked child", "told by the environment already", "the environment knows better"],
+    ids=[
+        "each its own",
+        "two claim one",
+        "a forked child",
+        "told by the environment already",
+        "the environment knows better",
+        "left over from a loop",
+    ],
 )
 def test_ranks_in_variables(targets: list[Target], found: dict[int, int], ranks: dict[int, int | None]) -> None:
     """A rank that one process's variables name is that process's; one that several claim, or that is another's, is nobody's."""
@@ -232,20 +268,28 @@ OPENS = "import sys, time; file = open(sys.argv[1], 'w'); print('ready', flush=T
 
 
 def test_ray_jobs_are_told_by_the_logs_they_hold_open(tmp_path: Path, start: Processes) -> None:
-    """A driver and its workers are one job wherever Ray started them; the worker of another job of the same cluster is not."""
-    driver = start.python(OPENS, str(tmp_path / "python-core-driver-02000000ffffffff_11.log"))
-    mine = start.python(OPENS, str(tmp_path / "worker-0123456789abcdef-02000000-12.out"))
-    other = start.python(OPENS, str(tmp_path / "worker-0123456789abcdef-03000000-13.out"))
-    assert [ray_job(process.pid) for process in (driver, mine, other)] == ["02000000", "02000000", "03000000"]
-    assert ray_job(NO_PID) is None
+    """A driver and its workers are one job wherever Ray started them; workers of another job, or of another session, are not."""
+    here, elsewhere = (tmp_path / f"session_2026-01-01_00-00-0{n}_000000_{n}" / "logs" for n in (1, 2))
+    for folder in (here, elsewhere):
+        folder.mkdir(parents=True)
+    driver = start.python(OPENS, str(here / "python-core-driver-02000000ffffffff_11.log"))
+    mine = start.python(OPENS, str(here / "worker-0123456789abcdef-02000000-12.out"))
+    other = start.python(OPENS, str(here / "worker-0123456789abcdef-03000000-13.out"))
+    namesake = start.python(OPENS, str(elsewhere / "worker-0123456789abcdef-02000000-14.out"))
+    places = [ray_place(process.pid) for process in (driver, mine, other, namesake)]
+    assert [place.job for place in places] == ["02000000", "02000000", "03000000", "02000000"]
+    assert places[0].session == places[1].session != places[3].session
+    assert ray_place(NO_PID) == RayPlace()
     for given in (driver, mine):
         assert {t.pid for t in job_of(given.pid).targets} == {driver.pid, mine.pid}
     assert {t.pid for t in job_of(other.pid).targets} == {other.pid}
+    assert {t.pid for t in job_of(namesake.pid).targets} == {namesake.pid}
 
 
 def test_workers_of_another_ray_job_below_the_same_raylet_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray's daemon starts the workers of all jobs: those of others are not ours, and the daemon is."""
-    monkeypatch.setattr(job_module, "ray_job", lambda pid: {2: "01000000", 3: "02000000"}.get(pid - NO_PID))
+    jobs = {2: "01000000", 3: "02000000"}
+    monkeypatch.setattr(job_module, "ray_place", lambda pid: RayPlace("session_1", jobs.get(pid - NO_PID)))
     faked(monkeypatch, {})
     table = table_of(fake(1, 0, "/ray/raylet/raylet", name="raylet"), fake(2, 1, "ray::Worker.run"), fake(3, 1, "ray::Worker.run"))
     assert [t.pid - NO_PID for t in find_job(table, [NO_PID + 2]).targets] == [1, 2]
@@ -253,7 +297,7 @@ def test_workers_of_another_ray_job_below_the_same_raylet_are_left_out(monkeypat
 
 
 def test_candidates_by_a_word_of_the_command_line(start: Processes, port: str) -> None:
-    """A job is found by a word of its command line and not by a part of one, once for all of its processes, the newest first, and never as ourselves."""
+    """A job is found by a word of its command line and not by a part of one, once for all its processes, the newest first."""
     word = f"word{port}"
     older = start.python(FORKS, word)
     start.python(SLEEP, f"{word}s")
@@ -286,7 +330,7 @@ def test_candidates_without_a_name_have_loaded_what_jobs_need(monkeypatch: pytes
 
 def test_shown_program_without_the_right_to_see_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of another user's process the program is told from its command line, a title that an engine set, or its name."""
-    monkeypatch.setattr(job_module, "executable_of", lambda pid: "")
+    monkeypatch.setattr(job_module, "executable_of", lambda _: "")
     assert job_module.is_python(fake(1, 0, "/opt/env/bin/python3.11", "x.py", name="pt_main_thread"))
     assert job_module.is_python(fake(1, 0, "VLLM::Worker_TP1", name="VLLM::Worker_TP"))
     assert job_module.is_python(fake(1, 0, "ray::Worker.run", name="ray::Worker"))

@@ -156,6 +156,27 @@ def test_a_log_that_one_rank_writes_is_named_for_it(tmp_path: Path, start: Proce
     assert found == own | {"logs/all.log": (None, None)}
 
 
+def test_a_rank_with_children_is_still_the_only_writer(tmp_path: Path, start: Processes, staging: Staging) -> None:
+    """A data loader's worker shares its rank's output; the log is the rank's all the same."""
+    child = started(start, tmp_path / "rank0.log", "import os; print('a line', flush=True); os.fork(); import time; time.sleep(60)",
+                    RANK="0", WORLD_SIZE="2")  # fmt: skip
+    written(tmp_path / "rank0.log")
+    logs = collected(job_of(child.pid), staging)["log"]
+    assert [(log.pid, log.rank) for log in logs] == [(child.pid, 0)]
+
+
+def test_names_that_no_file_system_takes_are_cut(tmp_path: Path, start: Processes, staging: Staging) -> None:
+    """A name of 250 characters fits into the bundle, and bytes that are no UTF-8 end nothing."""
+    strange = tmp_path / ("x" * 246 + ".log")
+    strange.write_text("a line\n")
+    foreign = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xc4\xa3.log"))
+    foreign.write_text("a line\n")
+    child = start.python()
+    logs = collected(job_of(child.pid), staging, extra=[strange, foreign])["log"]
+    assert {log.status for log in logs} == {"ok"}
+    assert all((staging.folder / log.file).is_file() for log in logs)
+
+
 def test_extra_logs(tmp_path: Path, start: Processes, staging: Staging) -> None:
     """What the user names is copied too, and once only if it is one of the job's."""
     process = started(start, tmp_path / "job.log")
@@ -225,12 +246,12 @@ def test_a_long_log_is_cut_in_its_middle(tmp_path: Path, start: Processes, stagi
 
 
 @given(
-    lines=st.lists(st.binary(min_size=1, max_size=30).map(lambda b: b.replace(b"\n", b"x")), max_size=60),
+    lines=st.lists(st.binary(min_size=0, max_size=30).map(lambda b: b.replace(b"\n", b"x")), max_size=60),
     limit=st.integers(4, 600),
     ended=st.booleans(),
 )
 def test_ends_of_any_file(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], limit: int, ended: bool) -> None:
-    """A short file is whole; of a longer one whole lines of both ends are kept, what is left out is counted, and the mark stands where it is."""
+    """A short file is whole; of a longer one whole lines of both ends are kept, and what is left out is counted and marked."""
     path = tmp_path_factory.getbasetemp() / "any.log"
     data = b"\n".join(lines) + b"\n" * ended
     path.write_bytes(data)

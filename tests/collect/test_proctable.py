@@ -64,7 +64,13 @@ def test_a_zombie_is_in_the_table(start: Processes) -> None:
 
 def test_what_is_gone_says_nothing() -> None:
     """Of a process that is not there everything is empty, and nothing raises."""
-    assert (environ_of(NO_PID), namespace_pid(NO_PID), state_of(NO_PID), executable_of(NO_PID), libraries_of(NO_PID)) == ({}, None, "", "", [])
+    assert (environ_of(NO_PID), namespace_pid(NO_PID), state_of(NO_PID), executable_of(NO_PID), libraries_of(NO_PID)) == (
+        {},
+        None,
+        "",
+        "",
+        [],
+    )
 
 
 def test_environment(start: Processes) -> None:

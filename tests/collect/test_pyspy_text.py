@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -36,9 +37,11 @@ def dump(py_spy: str, pid: int, *options: str) -> bytes:
     return outcome.output
 
 
-def told(text: str) -> list[str]:
-    """The lines that say something; the one that names the Python stands in no JSON."""
-    return [line for line in text.splitlines() if line and not line.startswith("Python v")]
+def told(text: str) -> list[list[str]]:
+    """The lines that say something, by thread; the one that names the Python stands in no JSON."""
+    lines = [line for line in text.splitlines() if line and not line.startswith("Python v")]
+    heads = [number for number, line in enumerate(lines) if line.startswith("Thread ")]
+    return sorted(lines[start:end] for start, end in pairwise([0, *heads, len(lines)]))
 
 
 def threads(*variables: dict[str, object], name: str = "run", place: str = "train.py") -> bytes:
@@ -48,7 +51,7 @@ def threads(*variables: dict[str, object], name: str = "run", place: str = "trai
 
 
 def test_text_is_what_py_spy_prints(py_spy: str, start: Processes) -> None:
-    """Made from the JSON of a real process the text is py-spy's own of that process, but for blank lines and the line that names the Python."""
+    """The text of a real process is py-spy's own of it, thread by thread, but for the line that names the Python."""
     child = start.python(RANK)
     stop(child.pid)
     (target,) = job_of(child.pid).targets
@@ -67,7 +70,7 @@ def test_of_the_variables_only_who_it_is_survives(py_spy: str, start: Processes)
         assert "poem" not in said
         assert "hf_" not in said
         assert "not a number" not in said
-    main = text.split('"MainThread"')[1]
+    main = text.split('"MainThread"')[1].split("Thread ")[0]
     assert "        Arguments:\n            rank: 2\n            world_size: 4\n        Locals:\n            local_rank: 3\n" in main
     assert main.count(": ") == 3
     assert read_dump(raw.encode()) == found
@@ -82,7 +85,7 @@ def test_text_with_variables_is_as_py_spy_writes_them(py_spy: str, start: Proces
     theirs = dump(py_spy, child.pid, "--locals").decode()
     ours = as_text(read_dump(dump(py_spy, child.pid, "--json", "--locals")), child.pid, target.proc.line)
     assert told(ours) == told(theirs)
-    assert "            rank: 1" in told(ours)
+    assert "            rank: 1" in ours.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,7 @@ def test_text_with_variables_is_as_py_spy_writes_them(py_spy: str, start: Proces
         (({"name": "ranks", "repr": "1"}, {"name": "i", "repr": "1"}), None, ""),
         ((), None, ""),
     ],
-    ids=["the outermost", "the global one first", "before tensor parallelism", "tensor parallelism", "a local one", "no rank", "no small number",
+    ids=["the outermost", "the global one first", "before tensor parallelism", "the tp one", "a local one", "no rank", "a large one",
          "unread", "others", "none"],
 )  # fmt: skip
 def test_rank_of(variables: tuple[dict[str, object], ...], rank: int | None, how: str) -> None:

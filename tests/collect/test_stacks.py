@@ -83,7 +83,7 @@ def test_what_ended_is_an_item_with_a_reason(start: Processes, staging: Staging,
 
 def test_without_py_spy_each_process_says_how_to_have_it(start: Processes, staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where py-spy is not installed every process has an item that says how to install it."""
-    monkeypatch.setattr(stacks, "find_program", lambda name: None)
+    monkeypatch.setattr(stacks, "find_program", lambda _: None)
     assert find_dumper(native=False) is None
     (item,), _ = sampled(staging, find_dumper(native=False), start.python().pid)
     assert (item.status, item.reason) == ("failed", "py-spy is not installed")
@@ -99,7 +99,7 @@ def test_without_py_spy_each_process_says_how_to_have_it(start: Processes, stagi
         ("Error: something else\n\nStack backtrace:\n 0: anyhow", "failed", "py-spy: Error: something else"),
     ],
 )
-def test_what_py_spy_says_is_understood(start: Processes, staging: Staging, tmp_path: Path, says: str, status: str, reason: str) -> None:
+def test_what_py_spy_says_is_understood(start: Processes, staging: Staging, tmp_path: Path, *, says: str, status: str, reason: str) -> None:
     """A refusal is told from a failure, the reason in a sentence, and each has its next step."""
     child = start.python()
     (tmp_path / "says").write_text(says)
@@ -181,8 +181,21 @@ def test_all_processes_are_dumped_at_once(start: Processes, staging: Staging, tm
     assert max(begins) - min(begins) < 0.25
 
 
-def test_native_frames_only_of_what_may_be_stopped() -> None:
-    """py-spy walks native frames of a process that it stops; one that stands is read without them."""
+def test_native_frames_are_tried_first_and_only_where_it_may_be_stopped() -> None:
+    """py-spy walks native frames of a process that it stops; where that fails, and of one that stands, the plain stack is taken."""
     dumper = Dumper("py-spy", native=True)
-    assert dumper.command(5, touch=True, variables=True) == ["py-spy", "dump", "--json", "--native", "--locals", "--pid", "5"]
-    assert dumper.command(5, touch=False, variables=False) == ["py-spy", "dump", "--json", "--nonblocking", "--pid", "5"]
+    ways = [(" ".join(way.command), way.suffix) for way in dumper.ways(5, touch=True, variables=True)]
+    assert ways == [
+        ("py-spy dump --json --native --locals --pid 5", "pyspy-native"),
+        ("py-spy dump --json --locals --pid 5", "pyspy"),
+        ("py-spy dump --json --pid 5", "pyspy"),
+    ]
+    assert [" ".join(way.command) for way in dumper.ways(5, touch=False, variables=False)] == ["py-spy dump --json --nonblocking --pid 5"]
+
+
+def test_native_frames_that_fail_do_not_cost_the_stack(start: Processes, staging: Staging, tmp_path: Path) -> None:
+    """Without native frames the plain stack is kept, and that they failed is noted."""
+    dumper = Dumper(program(tmp_path, "py-spy", 'case "$*" in *--native*) echo "Error: unwind" >&2; exit 1;; esac; echo "[]"'), native=True)
+    items, _ = sampled(staging, dumper, start.python().pid, number=2)
+    assert [(i.status, i.file.rpartition(".pyspy")[2]) for i in items] == [("ok", ".json"), ("ok", ".txt")]
+    assert [(i.status, "unwind" in i.reason) for i in items_of(staging, "native frames")] == [("failed", True)]

@@ -146,7 +146,7 @@ def test_a_draft_that_cannot_be_finished_is_removed(staging: Staging, monkeypatc
     monkeypatch.setattr(tarfile.TarFile, "add", full)
     with pytest.raises(HangLensError, match="No space left"):
         staging.publish(manifest(staging), target, "hanglens-n1")
-    assert [path for path in staging.folder.parent.iterdir()] == [staging.folder]
+    assert list(staging.folder.parent.iterdir()) == [staging.folder]
 
 
 def test_discarded_it_leaves_nothing(staging: Staging) -> None:

@@ -1,4 +1,4 @@
-"""A small job for the live tests: four gloo ranks on loopback, one of which does as `FAULT` says. It ends by itself after `LIFETIME` seconds."""
+"""A small job for the live tests: four gloo ranks on loopback, one of which does as `FAULT` says. It ends by itself."""
 
 from __future__ import annotations
 
@@ -7,32 +7,36 @@ import signal
 import socket
 import threading
 import time
+from pathlib import Path
 
-LIFETIME = 120
+LIFETIME = 120  # seconds
 
 
 def load_batch(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return file.read()
+    """Wait for data that never comes."""
+    return Path(path).read_bytes()
 
 
 def compute_loss(lock: threading.Lock) -> int:
+    """Wait for a lock that nobody gives back."""
     with lock:
         return 1
 
 
 def next_request(listener: socket.socket) -> socket.socket:
+    """Wait for a client."""
     return listener.accept()[0]
 
 
 def train(rank: int, world_size: int) -> None:
+    """Some steps, then the fault on one rank, while the others go on to the next collective."""
     import torch
     import torch.distributed as dist
 
     values = torch.ones(1024)
     for _ in range(5):
         dist.all_reduce(values)
-    print(f"[rank{rank}] warm-up steps done", flush=True)
+    print(f"[rank{rank}] warm-up steps done", flush=True)  # noqa: T201  the tests wait for this line
     fault, odd = os.environ["FAULT"], rank == world_size - 2
     if fault == "healthy":
         while True:
@@ -66,6 +70,7 @@ def serve(rank: int) -> None:
 
 
 def spawned(index: int, world_size: int, port: str) -> None:
+    """What mp.spawn starts."""
     import torch.distributed as dist
 
     signal.alarm(LIFETIME)
@@ -74,6 +79,7 @@ def spawned(index: int, world_size: int, port: str) -> None:
 
 
 def main() -> None:
+    """A rank of torchrun, or the parent of four."""
     signal.alarm(LIFETIME)
     if "RANK" in os.environ:
         import torch.distributed as dist

@@ -49,9 +49,9 @@ def test_counts_are_grouped_by_level() -> None:
 
 def test_the_comma_that_nccl_leaves_out_is_forgiven() -> None:
     """NCCL 2.28.9 writes each missing rank without the comma before its status; the answer is read all the same."""
-    raw = json.dumps({"nccl_version": "2.28.9", "communicators_count": 1, "communicators": [
-        {"hash": "0xabc", "size": 2, "ranks": [rank(0, 6)], "missing_ranks": [{"rank": 1, "pid": 9, "nvml_dev": 1, "status": {"unresponsive": True}}]}
-    ]}, indent=2)  # fmt: skip
+    missing = {"rank": 1, "pid": 9, "nvml_dev": 1, "status": {"unresponsive": True}}
+    communicator = {"hash": "0xabc", "size": 2, "ranks": [rank(0, 6)], "missing_ranks": [missing]}
+    raw = json.dumps({"nccl_version": "2.28.9", "communicators_count": 1, "communicators": [communicator]}, indent=2)
     damaged = raw.replace('"nvml_dev": 1,\n', '"nvml_dev": 1\n').encode()
     assert damaged != raw.encode()
     parsed = parse_ras_json(damaged, Place("ras.json"))
