@@ -37,7 +37,12 @@ def activity_facts(incident: Incident) -> Iterator[Fact]:
 
 
 def _stepped(incident: Incident) -> Iterator[Fact]:
-    """A rank that stood in a collective at one sample and has left it by the last one: it was completed, and so every member came."""
+    """A rank that stood in a collective at one sample and has left it by the last one: it was completed, and so every member came.
+
+    With NCCL that proves nothing: the call returns when it is launched.
+    """
+    if _uses_nccl(incident):
+        return
     left = [m for m in _workers(incident) if moved(m) and any(s.waits_for_others and s.kind != "gpu-wait" for s in m.standings[:-1])]
     evidence = [cite_frame(s.at, s.stack, m.rank) for m in left[:3] for s in (m.standings[0], m.standings[-1]) if s.at]
     evidence += [cite(t.ref, t.text, m.rank) for m in left[:1] for t in _ends(counts_of(m, m.standings[-1]))]
@@ -48,6 +53,12 @@ def _stepped(incident: Incident) -> Iterator[Fact]:
             values={"how": "stacks", "of": len(_workers(incident))},
             evidence=tuple(evidence),
         )
+
+
+def _uses_nccl(incident: Incident) -> bool:
+    ours = {member.pid for member in (*incident.members, *incident.others)}
+    on_gpus = any(pid in ours for gpu in incident.parsed.gpus for pid in gpu.pids)
+    return on_gpus or bool(incident.parsed.ras_reports) or any(event.source == "nccl" for event in incident.parsed.events)
 
 
 def _ends(counts: list[ThreadState]) -> list[ThreadState]:

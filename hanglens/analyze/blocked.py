@@ -25,7 +25,8 @@ def wait_of(member: Member | None) -> str:
     call = process.syscall.split()[0] if process and process.syscall else ""
     if call in _OPEN:
         return "open"
-    if call in _FUTEX:
+    place = process.wchan if process else ""
+    if call in _FUTEX and (not place or "futex" in place):  # on other processors the number is another call's
         return "lock"
     if call in _IO:
         return "io"
@@ -38,6 +39,15 @@ def parked(member: Member | None) -> bool:
         return False
     states = counts_of(member, member.standing)
     return len(states) > 1 and states[0].voluntary == states[-1].voluntary
+
+
+def stands_still(member: Member) -> bool:
+    """Whether its samples show the same calls, and the kernel's counts, where there are some, that it did nothing in between.
+
+    A slow rank of a healthy job is found at the same line again and again, too; but it runs.
+    """
+    counted = member.standing is not None and len(counts_of(member, member.standing)) > 1
+    return parked(member) if counted else moved(member) is False
 
 
 def may_idle(member: Member | None, op: str) -> bool:

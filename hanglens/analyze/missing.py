@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hanglens.analyze.blocked import may_idle, parked, reads_file, sleeps, wait_of
+from hanglens.analyze.blocked import may_idle, parked, reads_file, sleeps, stands_still, wait_of
 from hanglens.analyze.cite import cite, cite_collective, cite_event, cite_frame, unique
 from hanglens.analyze.ras import ras_facts
 from hanglens.analyze.recorder import ranks_behind, recorder_facts, undumped
@@ -202,8 +202,9 @@ def _seen(incident: Incident, member: Member | None, case: Case) -> str:
     clear: two kinds agree, or one does and the rank sleeps in a call of its own; glimpse: one stack of a rank that runs, or
     nothing but a line that is not in its log.
     """
-    still = bool(member and moved(member) is False)
-    if (member and moved(member)) or (set(case.kinds) == {"stack"} and may_idle(member, case.op)):
+    still = bool(member and stands_still(member))
+    alive = bool(member and moved(member) is not None and not still)
+    if set(case.kinds) == {"stack"} and (alive or may_idle(member, case.op)):
         return "glimpse"
     kinds = {kind.rstrip("?") for kind in case.kinds}
     if len(kinds) > 1:

@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -147,6 +148,15 @@ def test_job_is_as_it_was_before(tmp_path) -> None:
         assert max(item.seconds for item in dumps) < 2
 
 
+@pytest.fixture
+def heeds_ctrl_c() -> Iterator[None]:
+    """A shell starts what runs in its background with SIGINT ignored, and children inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 @pytest.mark.parametrize("after", [0.3, 0.9, 1.6])
 def test_interrupted_collection_keeps_what_it_has_and_leaves_nothing_stopped(tmp_path, after) -> None:
     """Ctrl+C at any moment ends with a whole bundle, no draft beside it, and no process that was left standing."""
