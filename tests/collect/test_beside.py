@@ -7,6 +7,8 @@ import signal
 import threading
 import time
 
+import pytest
+
 from hanglens.collect import beside
 from hanglens.collect.beside import LATE, Beside, stopped_by_signals
 
@@ -63,6 +65,7 @@ def test_a_moment_after_ctrl_c_none_is_waited_for(monkeypatch) -> None:
     over.set()
 
 
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_signals_stop_and_are_given_back() -> None:
     """SIGINT and SIGTERM set the event and raise nothing; behind it they do what they did before."""
     before = signal.getsignal(signal.SIGINT)
@@ -86,3 +89,15 @@ def test_outside_of_the_main_thread_signals_are_let_alone() -> None:
     thread.start()
     thread.join(5)
     assert found == [False]
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
+def test_what_is_ignored_stays_ignored() -> None:
+    """Under nohup a closed terminal ends nothing."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopped_by_signals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)

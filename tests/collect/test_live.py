@@ -11,7 +11,6 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -146,14 +145,6 @@ def test_job_is_as_it_was_before(tmp_path) -> None:
         dumps = [item for item in result.manifest.items if item.what == "py-spy dump"]
         assert {item.status for item in dumps} == {"ok"}
         assert max(item.seconds for item in dumps) < 2
-
-
-@pytest.fixture
-def heeds_ctrl_c() -> Iterator[None]:
-    """A shell starts what runs in its background with SIGINT ignored, and children inherit that."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("heeds_ctrl_c")
