@@ -28,7 +28,6 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that was tried. `file` is its path in the bundle, empty where nothing came.
 
     `start` is ISO 8601 in UTC, `seconds` how long it took. `reason` says why it is not ok, `how_to_collect` what would unlock it.
-    `grew` is by how many bytes a log grew from the first sample of stacks to the copy of the log, None for what is no log.
     `redactions` is how many pieces of its text were replaced.
     """
 
@@ -44,7 +43,6 @@ class Item(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     how_to_collect: str = ""
     bytes: int = 0
     cut: Cut | None = None
-    grew: int | None = None
     redactions: int = 0
 
 
@@ -86,6 +84,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     processes: list[ListedProcess]
     items: list[Item]
     expected_ranks: str = ""
+    machine: str = ""
     helpers: int = 0
 
 

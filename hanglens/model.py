@@ -139,6 +139,7 @@ class ThreadState:
     """One thread at one instant, as the kernel counts it.
 
     `voluntary` is how often it gave up the CPU to wait so far: a thread that waits in one place all the while adds nothing to it.
+    `at` is when, in seconds since the epoch, where that is known.
     """
 
     ref: SourceRef
@@ -148,6 +149,7 @@ class ThreadState:
     voluntary: int
     syscall: str = ""
     text: str = ""
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,8 @@ class Collection:
     """One host's bundle: who collected when, and which ranks its launcher said it started there.
 
     `began` is when the first process of the job was started, in seconds of the host's local clock, as its logs print it.
-    `cut_logs` are files from whose middle lines are missing, each with the line behind which they are.
+    `cut_logs` are files from whose middle lines are missing, each with the line behind which they are. `times` are when files of threads
+    were written, in seconds since the epoch; `machine` is the processor in the words of uname.
     """
 
     ref: SourceRef
@@ -176,6 +179,8 @@ class Collection:
     expected_ranks: tuple[int, ...] = ()
     present_ranks: tuple[int, ...] = ()
     cut_logs: Mapping[str, int] = field(default_factory=dict)
+    times: Mapping[str, float] = field(default_factory=dict)
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,7 +127,8 @@ def observe(incident: Incident, facts: dict[str, list[Fact]]) -> Observed:
 def _processes(incident: Incident, culprits: Sequence[int], pids: Sequence[int]) -> tuple[CulpritProcess, ...]:
     """The processes of the culprit ranks, and those blamed whose rank is not known."""
     blamed = [m for m in incident.members if m.rank in culprits and m.pid is not None]
-    blamed += [m for m in incident.others if m.pid in pids]
+    known = {m.pid for m in blamed}
+    blamed += [m for m in incident.others if m.pid in pids and m.pid not in known]
     return tuple(CulpritProcess(host=m.host, pid=m.pid, rank=m.rank) for m in blamed)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import regex
 
+from hanglens.analyze.blocked import parked
 from hanglens.analyze.cite import cite, cite_event, cite_frame
 from hanglens.analyze.ras import ras_facts
 from hanglens.analyze.stacks import counts_of, moved
@@ -15,6 +16,7 @@ from hanglens.model import Event, ThreadState
 from hanglens.verdict import Fact
 
 _WAITING = regex.compile(r"Waiting: [1-9]")
+_ENDING = regex.compile(r"destroy|abort|shutdown|monitored_barrier")  # by these a collective is left without having been completed
 TAIL = 25  # a bar or counter this close to the end of its log is where the log ends
 
 
@@ -41,9 +43,13 @@ def _stepped(incident: Incident) -> Iterator[Fact]:
 
     With NCCL that proves nothing: the call returns when it is launched.
     """
-    if _uses_nccl(incident):
+    stood = [m for m in _workers(incident) if any(s.kind == "collective" for s in m.standings[:-1])]
+    stuck = any(parked(m) for m in _workers(incident)) or any(
+        _ENDING.search(s.stack.frames[0].function) for m in stood for s in m.standings
+    )
+    left = [m for m in stood if moved(m)]
+    if _uses_nccl(incident) or stuck or len(left) < len(stood):
         return
-    left = [m for m in _workers(incident) if moved(m) and any(s.waits_for_others and s.kind != "gpu-wait" for s in m.standings[:-1])]
     evidence = [cite_frame(s.at, s.stack, m.rank) for m in left[:3] for s in (m.standings[0], m.standings[-1]) if s.at]
     evidence += [cite(t.ref, t.text, m.rank) for m in left[:1] for t in _ends(counts_of(m, m.standings[-1]))]
     if left:

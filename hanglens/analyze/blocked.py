@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import regex
 
-from hanglens.analyze.stacks import counts_of, describe, moved
+from hanglens.analyze.stacks import FEW_WAITS, counts_of, describe, moved
 from hanglens.incident import Member, Standing
 from hanglens.knowledge.tables import load_frames
-from hanglens.model import Frame
+from hanglens.model import Frame, ThreadState
 
 # What workers wait in to be given work.
 _GIVEN = regex.compile(r"(?:\w+\.)*_?(?:broadcast\w*|i?recv\w*|scatter\w*|monitored_barrier|barrier)$")
 _OPEN, _FUTEX = ("257", "2"), ("202",)  # x86-64 numbers of openat, open and futex
+_NAMES = {
+    "0": "read",
+    "17": "pread",
+    "257": "open",
+    "2": "open",
+    "202": "futex",
+    "7": "poll",
+    "45": "recv",
+    "47": "recv",
+    "43": "accept",
+    "288": "accept",
+}
 _READS = ("0", "17", "19", "295")  # read, pread64, readv, preadv
-_IO = ("0", "17", "7", "232", "281", "45", "47")  # read, pread64, poll, epoll_wait, epoll_pwait, recvfrom, recvmsg
+_IO = (  # read, pread64, poll, ppoll, select, pselect6, epoll_wait, epoll_pwait, epoll_pwait2, recvfrom, recvmsg, accept, accept4
+    "0", "17", "7", "271", "23", "270", "232", "281", "441", "45", "47", "43", "288",
+)  # fmt: skip
+LEAST_SPAN = 0.9  # seconds; in less a thread of a healthy job may not be scheduled either
 
 
 def wait_of(member: Member | None) -> str:
@@ -38,7 +55,21 @@ def parked(member: Member | None) -> bool:
     if member is None or member.standing is None or moved(member) is not False:
         return False
     states = counts_of(member, member.standing)
-    return len(states) > 1 and states[0].voluntary == states[-1].voluntary
+    if len(states) < 2 or (_span(states) or LEAST_SPAN) < LEAST_SPAN:
+        return False
+    return states[0].voluntary == states[-1].voluntary and all(state.state in ("S", "D") for state in states)
+
+
+def polls(member: Member) -> bool:
+    """Whether its thread waited again and again between two samples, as one that polls does, or one that gets on."""
+    states = counts_of(member, member.standing) if member.standing else []
+    return len(states) > 1 and states[-1].voluntary - states[0].voluntary >= FEW_WAITS
+
+
+def _span(states: Sequence[ThreadState]) -> float | None:
+    """Seconds between the first and the last look; None where it is not known."""
+    first, last = states[0].at, states[-1].at
+    return None if first is None or last is None else last - first
 
 
 def stands_still(member: Member) -> bool:
@@ -51,13 +82,29 @@ def stands_still(member: Member) -> bool:
 
 
 def may_idle(member: Member | None, op: str) -> bool:
-    """Whether it may be a server with nothing to hand out: its peers wait to be given something, and it for input from outside."""
+    """Whether it may be a server with nothing to hand out: its peers wait to be given something, and it waits for no file."""
     standing = member.standing if member else None
     if member is None or standing is None or not _GIVEN.match(op):
         return False
     wait = wait_of(member)
-    asks_outside = wait == "io" and not reads_file(member)
-    return asks_outside or wait == "lock" or any(frame.file.endswith(".py") for frame in _inside(standing))
+    asleep = bool(member.process and member.process.syscall not in ("", "running"))
+    return (asleep and wait != "open" and not reads_file(member)) or any(frame.file.endswith(".py") for frame in inside(standing))
+
+
+def slow_work(member: Member) -> bool:
+    """Whether it is at something that takes minutes in a healthy job: a checkpoint, a data loader, a compiler."""
+    frames = member.standing.stack.frames if member.standing else ()
+    return any(load_frames().slow_work.search(describe(frame)) for frame in frames)
+
+
+def kernel_wait(member: Member | None) -> str:
+    """What its thread is in, in the words of the kernel, with the file that it reads: `read(/data/x), anon_pipe_read`."""
+    process = member.process if member else None
+    if member is None or process is None or process.syscall in ("", "running"):
+        return ""
+    name = _NAMES.get(process.syscall, "")
+    target = reads_file(member)
+    return ", ".join(part for part in (f"{name}({target})" if name else "", process.wchan) if part)
 
 
 def reads_file(member: Member) -> str:
@@ -73,14 +120,14 @@ def sleeps(member: Member | None) -> bool:
     """Whether one look shows that it sleeps in a call of its own, and not in an ordinary wait or in work that takes long."""
     standing = member.standing if member else None
     process = member.process if member else None
-    if standing and any(frame.file.endswith(".py") for frame in _inside(standing)):
+    if standing and any(frame.file.endswith(".py") for frame in inside(standing)):
         return False  # in a queue, a selector or a lock of the standard library: an ordinary wait, which may end at any moment
-    if standing and any(load_frames().slow_work.search(describe(frame)) for frame in standing.stack.frames):
+    if member and slow_work(member):
         return False
     return bool((standing and standing.stack.state == "idle") or (process and process.state in ("S", "D")))
 
 
-def _inside(standing: Standing) -> tuple[Frame, ...]:
+def inside(standing: Standing) -> tuple[Frame, ...]:
     """The frames that the one which says where the thread stands has called."""
     frames = standing.stack.frames
     return frames[: frames.index(standing.at)] if standing.at else frames

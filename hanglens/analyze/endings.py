@@ -21,6 +21,9 @@ _SPOKEN = regex.compile(r"\w{3}")
 def ending_facts(incident: Incident) -> Iterator[Fact]:
     """log.end, error.first and stack.stands."""
     logs = [about for about in incident.parsed.inputs if about.tail and not about.kind.startswith(("stack", "/proc", "nvidia", "NCCL RAS"))]
+    logs = [
+        about for about in logs if not incident.parsed.collections or "logs/" in about.file
+    ]  # a bundle has its logs in a folder of theirs
     each = max(1, min(LAST, MOST // max(len(logs), 1)))
     ends = [line for about in logs for line in _end(about, each)]
     if ends:

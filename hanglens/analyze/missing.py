@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hanglens.analyze.blocked import may_idle, parked, reads_file, sleeps, stands_still, wait_of
+from hanglens.analyze.blocked import kernel_wait, may_idle, parked, polls, reads_file, sleeps, slow_work, stands_still, wait_of
 from hanglens.analyze.cite import cite, cite_collective, cite_event, cite_frame, unique
 from hanglens.analyze.ras import ras_facts
 from hanglens.analyze.recorder import ranks_behind, recorder_facts, undumped
@@ -94,7 +94,7 @@ def _by_stack(incident: Incident, cases: dict[int, Case]) -> None:
     for member in outside:
         case = cases[_who(member)]
         case.op = case.op or _op(waiting)
-        case.where = _own_frame(member.standing).text if member.standing else ""
+        case.where = ", ".join(filter(None, (_own_frame(member.standing).text, kernel_wait(member)))) if member.standing else ""
         case.add("stack", [*_standing_evidence(member), *(e for m in waiting[:2] for e in _standing_evidence(m))])
 
 
@@ -204,7 +204,7 @@ def _seen(incident: Incident, member: Member | None, case: Case) -> str:
     """
     still = bool(member and stands_still(member))
     alive = bool(member and moved(member) is not None and not still)
-    if set(case.kinds) == {"stack"} and (alive or may_idle(member, case.op)):
+    if set(case.kinds) == {"stack"} and member and (alive or slow_work(member) or may_idle(member, case.op)):
         return "glimpse"
     kinds = {kind.rstrip("?") for kind in case.kinds}
     if len(kinds) > 1:
@@ -277,7 +277,7 @@ def _symmetric(incident: Incident) -> Iterator[Fact]:
     everyone = _everyone(incident)
     waiting = waiting_members(incident)
     world = incident.world_size or 0
-    if len(waiting) < 2 or len(waiting) != len(everyone) or len(waiting) < world:
+    if len(waiting) < 2 or len(waiting) != len(everyone) or len(waiting) < world or any(map(polls, waiting)):
         return
     stuck = next((fact for fact in stage_facts(incident) if fact.name == "stage.stuck_between" and fact.values["collective"]), None)
     places = {m.standing.at.function for m in waiting if m.standing and m.standing.at}

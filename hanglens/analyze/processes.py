@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import regex
 
 from hanglens.analyze.cite import cite, cite_event
+from hanglens.analyze.stacks import moved
 from hanglens.incident import Incident, Member
 from hanglens.model import Traceback
 from hanglens.verdict import Evidence, Fact
@@ -47,15 +48,19 @@ def _state(member: Member) -> Iterator[Fact]:
 
 
 def _absent(incident: Incident) -> Iterator[Fact]:
-    """Ranks that the launcher started on a host where, by the list of all its processes, there is no such process any more."""
+    """Ranks that the launcher started on a host where, by the list of all its processes, there is no such process any more.
+
+    A rank that has done its share ends, too: it is gone for a reason only if others still wait for it.
+    """
+    waiting = [m for m in incident.members if m.standing and m.standing.waits_for_others and not moved(m)]
     for collection in incident.parsed.collections:
-        gone = sorted(set(collection.expected_ranks) - set(collection.present_ranks))
+        gone = tuple(sorted(set(collection.expected_ranks) - set(collection.present_ranks)))
+        there = [cite(m.process.ref, m.process.text, m.rank) for m in incident.members if m.process and m.rank in collection.present_ranks]
+        evidence = (cite(collection.ref, collection.text), *there[:4])
         if gone and collection.present_ranks:
-            there = [
-                cite(m.process.ref, m.process.text, m.rank) for m in incident.members if m.process and m.rank in collection.present_ranks
-            ]
-            evidence = (cite(collection.ref, collection.text), *there[:4])
-            yield Fact(name="rank.gone", ranks=tuple(gone), values={"how": "no process"}, evidence=evidence)
+            yield Fact(name="rank.no_process", ranks=gone, values={"waiting": len(waiting)}, evidence=evidence)
+            if waiting:
+                yield Fact(name="rank.gone", ranks=gone, values={"how": "no process"}, evidence=evidence)
 
 
 def _exits(incident: Incident) -> Iterator[Fact]:

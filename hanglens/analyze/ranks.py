@@ -10,6 +10,7 @@ from typing import TypeVar
 from hanglens.analyze.containers import with_host_pids
 from hanglens.analyze.identity import Claim, Key, claims, resolve, tag_rank
 from hanglens.analyze.kernel import without_earlier_kills
+from hanglens.analyze.machines import with_x86_calls
 from hanglens.analyze.stacks import samples, working_thread
 from hanglens.analyze.worldsize import world_size
 from hanglens.incident import Incident, Member, Standing
@@ -26,7 +27,7 @@ def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
     """`several_hosts`: the first folder of every file's path stands for a host, so that equal pids are different processes."""
     parsed = _last_runs(parsed)
     scope_of = _Scopes(several=several_hosts)
-    parsed = without_earlier_kills(with_host_pids(parsed, scope_of))
+    parsed = without_earlier_kills(with_host_pids(with_x86_calls(parsed), scope_of))
     pid_of_group = _group_pids(parsed, scope_of)
     parsed = _with_pids(parsed, scope_of, pid_of_group)
     world, known_by = world_size(parsed)

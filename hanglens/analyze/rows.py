@@ -57,12 +57,12 @@ def _last_event(event: Event) -> LastEvent:
 def _states(facts: Facts) -> dict[int, RankStateName]:
     states: dict[int, RankStateName] = {}
     names: tuple[tuple[str, RankStateName], ...] = (
-        ("rank.missing_from_collective", "running"), ("collective.timeout", "waiting"), ("rank.failed", "failed"), ("rank.gone", "gone"),
-        ("rank.traced", "stopped"), ("rank.stopped", "stopped"),
+        ("rank.missing_from_collective", "running"), ("collective.timeout", "waiting"), ("rank.failed", "failed"),
+        ("rank.no_process", "gone"), ("rank.gone", "gone"), ("rank.traced", "stopped"), ("rank.stopped", "stopped"),
     )  # fmt: skip
     for name, state in names:
         for fact in facts.get(name, ()):
-            states.update(dict.fromkeys(fact.ranks, state))
+            states.update(dict.fromkeys(fact.ranks, "waiting" if fact.values.get("parked") else state))
     return states
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 
 from hanglens.incident import Member, Standing
 from hanglens.knowledge.tables import FrameTable, load_frames
@@ -88,15 +88,16 @@ def same_place(a: Standing, b: Standing) -> bool:
 
 
 def moved(member: Member) -> bool | None:
-    """Whether a process moved between its first and its last sample; None where there is one sample only.
+    """Whether a process moved between two of its samples; None where there is one sample only.
 
     In a loop over one collective all samples show the same calls. Then the kernel's counts tell: a thread that blocks in one wait all the
     while is not scheduled in between. Spinning on a GPU is no such wait, and a moment of it says nothing.
     """
     if len(member.standings) < 2:
         return None
-    first, last = member.standings[0], member.standings[-1]
-    return not same_place(first, last) or (last.kind == "collective" and waits_made(member, last) >= FEW_WAITS)
+    last = member.standings[-1]
+    went = any(not same_place(one, other) for one, other in pairwise(member.standings))
+    return went or (last.kind == "collective" and waits_made(member, last) >= FEW_WAITS)
 
 
 def waits_made(member: Member, standing: Standing) -> int:

@@ -32,7 +32,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
     "-o", "--output", default=".", type=click.Path(path_type=Path), help="A folder for the bundle, or its name (.tar.gz, or a new folder)."
 )
 @click.option("--samples", default=2, show_default=True, type=click.IntRange(1, 20), help="How often every process is looked at.")
-@click.option("--interval", default=5.0, show_default=True, type=click.FloatRange(0, 600), help="Seconds between two samples.")
+@click.option("--interval", default=5.0, show_default=True, type=click.FloatRange(1, 600), help="Seconds between two samples.")
 @click.option("--native", is_flag=True, help="C and C++ frames too; pauses each process for a second or more.")
 @click.option(
     "--log", "logs", multiple=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), help="One more log; may be repeated."

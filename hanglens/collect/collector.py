@@ -22,9 +22,12 @@ from hanglens.collect.proctable import ProcTable, libraries_of, namespace_pid
 from hanglens.collect.stacks import find_dumper, sample_stacks
 from hanglens.collect.staging import Staging, utc
 from hanglens.errors import UsageError
-from hanglens.manifest import SCHEMA_VERSION, Item, ListedProcess, Manifest
+from hanglens.manifest import NAME, SCHEMA_VERSION, Item, ListedProcess, Manifest
 from hanglens.redact import Redactor
 
+OTHER_ARCHIVES = (".zip", ".zst", ".xz", ".bz2", ".tar", ".7z")
+LOGS_DEADLINE = 120.0  # seconds; names are looked for at some megabytes a second
+MOST_REDACTED = 8 << 20  # bytes of a log in which names are looked for, so that this ends in time
 LONGEST_LOAD = 20.0  # seconds that power and utilisation are sampled at most
 
 
@@ -33,7 +36,7 @@ class Request:
     """What to collect.
 
     `output`: a folder that is there (the bundle goes into it), a name that ends in .tar.gz or .tgz, or a folder to make.
-    `interval` is in seconds, between the beginnings of two samples; `log_limit` in bytes, of one log.
+    `interval` is in seconds, between the end of a sample and the next; `log_limit` in bytes, of one log.
     """
 
     pids: Sequence[int]
@@ -110,10 +113,10 @@ def collect(request: Request, *, watch: Watch = lambda _name, _state: None) -> C
     name = socket.gethostname() or "host"
     redactor = Redactor(names=request.redact_names)
     redactor.learn(hosts=_host_names(name), users={t.proc.user for t in job.targets if t.proc.user})
-    title = redactor.text(f"hanglens-{name.partition('.')[0]}") + time.strftime("-%Y%m%dT%H%M%SZ", time.gmtime(began))
+    title = redactor.text(f"hanglens-{name.partition('.')[0]}") + _stamp(began)
     target = _target(request.output, title)
     with stopped_by_signals() as stop:
-        visit = _Visit(request, table, job, Staging(target.parent, redactor), stop)
+        visit = _Visit(request, table, job, Staging(target.parent, redactor, names_replaced=request.redact_names), stop)
         items = _tried(visit, watch)
         manifest = Manifest(
             schema_version=SCHEMA_VERSION, tool_version=__version__, host=redactor.text(name), clock=_clock(began),
@@ -121,9 +124,15 @@ def collect(request: Request, *, watch: Watch = lambda _name, _state: None) -> C
             names_redacted=request.redact_names, processes=[_listed(t, redactor) for t in visit.job.targets if t.role != "helper"],
             helpers=sum(t.role == "helper" for t in visit.job.targets), items=items,
             expected_ranks=",".join(map(str, visit.job.expected_ranks)), redactions=dict(redactor.counts),
+            machine=os.uname().machine,
         )  # fmt: skip
         visit.staging.publish(manifest, target, title)
     return Collected(bundle=target, manifest=manifest, table=redactor.table)
+
+
+def _stamp(began: float) -> str:
+    """To the millisecond, so that bundles that are begun together do not take each other's place."""
+    return f"-{time.strftime('%Y%m%dT%H%M%S', time.gmtime(began))}.{int(began * 1000) % 1000:03d}Z"
 
 
 def _tried(visit: _Visit, watch: Watch) -> list[Item]:
@@ -138,8 +147,12 @@ def _tried(visit: _Visit, watch: Watch) -> list[Item]:
 
 def _target(output: Path, title: str) -> Path:
     """Where the bundle will lie."""
+    if (output / NAME).exists():
+        raise UsageError(f"{output} is a bundle already", "choose another place with -o")
     if output.is_dir():
         return output / f"{title}.tar.gz"
+    if output.suffix in OTHER_ARCHIVES:
+        raise UsageError(f"{output.name} is no name for a bundle", "end it in .tar.gz, or name a folder")
     if not output.parent.is_dir():
         raise UsageError(f"cannot write {output}: there is no folder {output.parent}", "create it, or choose another place with -o")
     if output.exists():
@@ -158,19 +171,21 @@ def _clock(began: float) -> dict[str, str | int]:
 def _gather(visit: _Visit, watch: Watch) -> dict[str, str]:
     """All probes in their order; those that were given up or failed, with why."""
     request, staging, stop, beside = visit.request, visit.staging, visit.stop, Beside(watch)
-    sizes: dict[str, int] = {}
     for number in range(1, request.samples + 1):
-        again = time.monotonic() + request.interval
         _sample(visit, number, watch)
+        again = time.monotonic() + request.interval
         if number == 1:
-            sizes = logs.sizes(logs.find_logs(visit.job, visit.table))
             _begin_others(visit, beside)
         if number < request.samples:
+            pause = f"{request.interval:g} s until sample {number + 1}"
+            watch(pause, "runs")
             stop.wait(max(0.0, again - time.monotonic()))
+            watch(pause, "done")
         if stop.is_set():
             break
-    copying = logs.Copying(extra=request.logs, limit=request.log_limit, before=sizes)
-    beside.start("logs", lambda: logs.collect_logs(visit.job, visit.table, staging, copying))
+    limit = min(request.log_limit, MOST_REDACTED) if request.redact_names else request.log_limit
+    copying = logs.Copying(extra=request.logs, limit=limit)
+    beside.start("logs", lambda: logs.collect_logs(visit.job, visit.table, staging, copying), LOGS_DEADLINE)
     failed = beside.wait(stop, only="logs")
     if not stop.is_set():  # behind the logs: each rank that is asked says so in its own
         beside.start("flight recorder", lambda: recorder.collect_recorder(visit.job, staging, stop), recorder.DEADLINE + 5)

@@ -80,13 +80,17 @@ class Job:
         """
         known = {t.rank for t in self.targets if t.rank is not None}
         parents = {t.pid: t.proc.ppid for t in self.targets}
+        settled = {t.pid for t in self.targets if t.rank is not None}
         starters = {parents[pid] for pid, (rank, _) in found.items() if rank != found.get(parents[pid], (rank,))[0]}
         claims: dict[int, list[int]] = defaultdict(list)
         for pid, (rank, _) in found.items():
             forked = found.get(parents[pid], (None,))[0] == rank and parents[pid] not in starters
-            if rank not in known and pid not in starters and not forked:
+            if rank not in known and pid not in starters | settled and not forked:
                 claims[rank].append(pid)
-        sole = {pids[0] for pids in claims.values() if len(pids) == 1}
+        sole = {pids[0]: rank for rank, pids in claims.items() if len(pids) == 1}
+        together = known | set(sole.values())
+        if len(together) < 2 or max(together) - min(together) >= len(together):
+            sole = {}  # no ranks of one host: a `rank` may be that of a matrix as well
 
         def told(target: Target) -> Target:
             rank, how = found[target.pid]
@@ -182,9 +186,10 @@ def _meeting(pid: int) -> tuple[str, str, str] | None:
     if not port or not any(name in environ for name, _ in _RANKS):
         return None
     try:
-        return address, port, os.readlink(f"/proc/{pid}/ns/net")
+        here = os.readlink(f"/proc/{pid}/ns/net")
     except OSError:
         return None
+    return address, port, here if address.startswith(("127.", "localhost", "::1")) else ""
 
 
 @dataclass(frozen=True, slots=True)

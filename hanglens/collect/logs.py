@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,57 +34,55 @@ class Log:
     writers: list[Target] = field(default_factory=list)
 
 
-def sizes(logs: Iterable[Log]) -> dict[str, int]:
-    """How many bytes each log has by now, by the name that the job knows it by."""
-    found = {}
-    for log in logs:
-        with suppress(OSError):
-            found[log.shown] = os.stat(log.opened).st_size
-    return found
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copying:
-    """How logs are copied: `extra` ones too, at most `limit` bytes of each; `before` are their sizes when the first sample was taken."""
+    """How logs are copied: `extra` ones too, at most `limit` bytes of each."""
 
     extra: Sequence[Path]
     limit: int
-    before: Mapping[str, int]
 
 
 def collect_logs(job: Job, table: ProcTable, staging: Staging, copying: Copying) -> None:
     """Copy every log once; say of output that no file holds where it went."""
-    logs = find_logs(job, table)
-    for path in copying.extra:
-        _add(logs, str(path), str(path), None)
-    names = _names([log.shown for log in logs])
-    for log, name in list(zip(logs, names, strict=True))[:MOST_FILES]:
+    logs = find_logs(job, table, copying.extra)
+    for log, name in zip(logs, _names([log.shown for log in logs]), strict=True):
         _copy(log, name, staging, copying)
     for target, why, how in _unreadable_outputs(job, table):
         staging.miss(Attempt(what="output of the process", pid=target.pid, rank=target.rank), "failed", why, how)
 
 
-def find_logs(job: Job, table: ProcTable) -> list[Log]:
-    """The logs of the job, each once, in the order in which they were found."""
-    logs: list[Log] = []
+def find_logs(job: Job, table: ProcTable, extra: Sequence[Path] = ()) -> list[Log]:
+    """The logs of the job, each once, in the order in which they were found, and no more than MOST_FILES."""
+    logs: dict[tuple[int, int], Log] = {}
     for target in (t for t in job.targets if t.alive):
         writer = None if target.role == "helper" else _writer(target, job)
         for number, link in _written(target.pid):
             if number in (1, 2) or _LOG_NAME.search(os.path.basename(link)):
                 _add(logs, f"/proc/{target.pid}/fd/{number}", link, writer)
         for path in _told(target):
-            _add(logs, f"/proc/{target.pid}/root{path}", path, writer)
+            if _is_its_own(f"/proc/{target.pid}/root{path}", target.pid):
+                _add(logs, f"/proc/{target.pid}/root{path}", path, writer)
     for reader in _readers(job, table):
         for number, link in _received(table.procs[reader]):
             _add(logs, f"/proc/{reader}/fd/{number}", link, None)
-    return logs
+    for given in extra:
+        _add(logs, str(given), str(given), None)
+    return list(logs.values())
 
 
 def _received(reader: Proc) -> Iterator[tuple[int, str]]:
-    """Where a program that reads the job's output writes it: whatever tee has open, of others what looks like a log."""
-    for number, link in _written(reader.pid):
-        if link.startswith("/") and not _NO_LOG.search(link) and (reader.name == "tee" or _LOG_NAME.search(os.path.basename(link))):
-            yield number, link
+    """Where tee writes the job's output. What another program has open may be of other jobs, too."""
+    if reader.name == "tee":
+        yield from ((number, link) for number, link in _written(reader.pid) if link.startswith("/") and not _NO_LOG.search(link))
+
+
+def _is_its_own(path: str, pid: int) -> bool:
+    """Whether a file that only an environment names belongs to that process's user and is no link: it may name any file of this host."""
+    try:
+        about = os.lstat(path)
+        return stat.S_ISREG(about.st_mode) and about.st_uid == os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return False
 
 
 def _writer(target: Target, job: Job) -> Target:
@@ -99,25 +96,16 @@ def _writer(target: Target, job: Job) -> Target:
     return target
 
 
-def _add(logs: list[Log], opened: str, shown: str, writer: Target | None) -> None:
+def _add(logs: dict[tuple[int, int], Log], opened: str, shown: str, writer: Target | None) -> None:
     try:
         about = os.stat(opened)
     except OSError:
         return
-    if not stat.S_ISREG(about.st_mode) or _NO_LOG.search(shown):
+    if not stat.S_ISREG(about.st_mode) or _NO_LOG.search(shown) or len(logs) >= MOST_FILES:
         return
-    same = next((log for log in logs if _same(log.opened, about)), None)
-    if same is None:
-        logs.append(same := Log(opened, shown.removesuffix(" (deleted)")))
+    same = logs.setdefault((about.st_dev, about.st_ino), Log(opened, shown.removesuffix(" (deleted)")))
     if writer is not None and writer not in same.writers:
         same.writers.append(writer)
-
-
-def _same(opened: str, about: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(os.stat(opened), about)
-    except OSError:
-        return False
 
 
 def _written(pid: int) -> Iterator[tuple[int, str]]:
@@ -189,7 +177,11 @@ def _unreadable_outputs(job: Job, table: ProcTable) -> Iterator[tuple[Target, st
                     f"journalctl _PID={target.pid} > job.log; add it with --log job.log",
                 )
             elif link.startswith("pipe:") and reader and not any(_received(reader)):
-                yield target, f"its output goes through a pipe to {reader.line[:80]} (pid {reader.pid}), which writes no file", _FROM_PIPE
+                yield (
+                    target,
+                    f"its output goes through a pipe to {reader.line[:80]} (pid {reader.pid}), which keeps it where it likes",
+                    _FROM_PIPE,
+                )
 
 
 _FROM_TERMINAL = (
@@ -222,9 +214,8 @@ def _copy(log: Log, name: str, staging: Staging, copying: Copying) -> None:
         status: Status = "refused" if isinstance(error, PermissionError) else "failed"
         staging.miss(attempt, status, f"{log.shown}: {error.strerror or error}", "copy it yourself, and add it with --log FILE")
         return
-    before, size = copying.before.get(log.shown), cut.bytes if cut else len(data)
     if data:
-        staging.keep(attempt, f"logs/{prefix}{name}", data, About(cut=cut, grew=None if before is None else max(0, size - before)))
+        staging.keep(attempt, f"logs/{prefix}{name}", data, About(cut=cut))
     else:
         staging.miss(attempt, "ok", f"{log.shown} is empty")
 

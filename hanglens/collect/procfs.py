@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
 from pathlib import Path
 
 from hanglens.collect.job import Job, Target, is_python
@@ -12,7 +11,7 @@ from hanglens.collect.proctable import libraries_of, read_memory_of
 from hanglens.collect.staging import Attempt, Staging, utc
 from hanglens.redact import keep_setting
 
-MOST_THREADS = 64  # of a process; the main thread and Python's own are among the first
+MOST_THREADS = 512  # of a process, the oldest first
 THREADS_HEADER = "     PID      TID STATE  VOLUNTARY INVOLUNTARY     CPU_MS SYSCALL NAME"  # read by hanglens.parse.threads
 EACH_SAMPLE = ("status", "stat", "wchan", "syscall", "io")
 _ROW = "{:>8} {:>8} {:<4} {:<12} {:<24} {:<10} {}"
@@ -160,8 +159,3 @@ def _libraries(target: Target, file: str, staging: Staging) -> None:
             file,
             "".join(f"{path}\n" for path in paths).encode("utf-8", "replace"),
         )
-
-
-def ended(targets: Sequence[Target]) -> list[Target]:
-    """Those of the processes that are gone by now."""
-    return [target for target in targets if not Path(f"/proc/{target.pid}").exists()]

@@ -8,7 +8,6 @@ import re
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -84,36 +83,40 @@ class ProcTable:
 def _proc(info: dict[str, object]) -> Proc:
     pid, started = int(str(info["pid"])), info["create_time"]
     return Proc(
-        pid=pid, ppid=int(str(info["ppid"] or 0)), name=str(info["name"] or ""), command=command_of(pid),
+        pid=pid, ppid=int(str(info["ppid"] or 0)), name=_readable(str(info["name"] or "")), command=command_of(pid),
         state=_LETTERS.get(str(info["status"]), ""), user=str(info["username"] or ""),
         started=started if isinstance(started, float) else 0.0,
     )  # fmt: skip
 
 
+def _readable(text: str) -> str:
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def read_memory_of(pid: int, name: str) -> bytes:
     """A file of /proc/PID that the kernel makes out of the process's memory: cmdline, environ, maps.
 
-    Whoever hangs in a driver may hold the lock that this takes, and then the reader hangs too. So a process in state D is read by a
-    thread that can be left behind.
+    Any of its threads that hangs in a driver may hold the lock that this takes, and then the reader hangs too. So it is read by a thread
+    that can be left behind.
 
     Raises:
         OSError: it may not be read, or is gone, or did not answer.
     """
-    path = Path(f"/proc/{pid}/{name}")
-    if state_of(pid) != "D":
-        return path.read_bytes()
-    box: list[bytes] = []
+    box: list[bytes | OSError] = []
 
     def read() -> None:
-        with suppress(OSError):
-            box.append(path.read_bytes())
+        try:
+            box.append(Path(f"/proc/{pid}/{name}").read_bytes())
+        except OSError as error:
+            box.append(error)
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     reader.join(PATIENCE)
-    if not box:
-        raise TimeoutError(errno.ETIMEDOUT, "the process hangs in the kernel, and reading this hangs with it")
-    return box[0]
+    found = box[0] if box else TimeoutError(errno.ETIMEDOUT, "the process hangs in the kernel, and reading this hangs with it")
+    if isinstance(found, OSError):
+        raise found
+    return found
 
 
 def command_of(pid: int) -> tuple[str, ...]:
@@ -146,8 +149,13 @@ def namespace_pid(pid: int) -> int | None:
 
 def state_of(pid: int) -> str:
     """The letter of /proc/PID/stat; empty for a process that is gone."""
+    return thread_state(f"/proc/{pid}/stat")
+
+
+def thread_state(path: str) -> str:
+    """The letter in a `stat` file of a process or of one of its threads; empty for one that is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[0]
+        return Path(path).read_text("utf-8", "replace").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return ""
 

@@ -51,13 +51,17 @@ class ThreadDump(msgspec.Struct):
     owns_gil: bool = False
 
 
+# Made before any thread uses it: several threads that make it at one time crash msgspec.
+_DECODER = msgspec.json.Decoder(list[ThreadDump])
+
+
 def read_dump(raw: bytes) -> list[ThreadDump]:
     """What `py-spy dump --json` printed, without the variables that say nothing of who a process is.
 
     Raises:
         msgspec.MsgspecError: it is something else.
     """
-    threads = msgspec.json.decode(raw, type=list[ThreadDump])
+    threads = _DECODER.decode(raw)
     for call in (call for thread in threads for call in thread.frames):
         call.locals = [v for v in call.locals or () if _tells_identity(call, v)] or None
     return threads

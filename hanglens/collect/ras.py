@@ -19,6 +19,7 @@ from hanglens.collect.staging import About, Attempt, Staging
 DEFAULT_PORT = 28028
 PATIENCE = 5  # seconds that RAS waits for ranks which do not answer
 DEADLINE = PATIENCE + 8.0
+_PIDS = re.compile(rb'(?:"pid": {0,2}|managed by process )([0-9]{1,9})')
 MOST_ANSWER = 16 << 20
 _ADDRESS = re.compile(r"\[?(?P<host>[A-Za-z0-9._:%-]{0,63})\]?:(?P<port>[0-9]{1,5})$")
 
@@ -34,6 +35,14 @@ class Asking:
 def sample_ras(job: Job, staging: Staging, asking: Asking) -> None:
     """Ask as often as there are samples."""
     host, port = address(job)
+    if not _is_here(host):
+        staging.miss(
+            _attempt(host, port),
+            "failed",
+            f"NCCL_RAS_ADDR leads to another host ({host}), and nothing is sent there",
+            "ncclras on that host",
+        )
+        return
     owner = _listener(port)
     if owner is not None and owner not in {t.pid for t in job.targets}:
         why = f"port {port} is that of another job (pid {owner})"
@@ -41,7 +50,7 @@ def sample_ras(job: Job, staging: Staging, asking: Asking) -> None:
         return
     for number in range(1, asking.times + 1):
         again = time.monotonic() + asking.interval
-        if not _once(host, port, staging, number):
+        if not _once(job, staging, number):
             return
         if number < asking.times:
             time.sleep(max(0.0, again - time.monotonic()))
@@ -51,8 +60,9 @@ def _attempt(host: str, port: int) -> Attempt:
     return Attempt(what="NCCL RAS", command=f"ncclras -v -h {host} -p {port} -t {PATIENCE}")
 
 
-def _once(host: str, port: int, staging: Staging, number: int) -> bool:
+def _once(job: Job, staging: Staging, number: int) -> bool:
     """Ask; whether it is worth to ask again."""
+    host, port = address(job)
     attempt = _attempt(host, port)
     try:
         answer, whole = _ask(host, port)
@@ -67,9 +77,28 @@ def _once(host: str, port: int, staging: Staging, number: int) -> bool:
     if not answer.strip():
         staging.miss(attempt, "failed" if whole else "timed-out", late or "it closed the connection without an answer")
         return True
+    if not _is_ours(answer, job):
+        staging.miss(
+            attempt, "failed", f"what answers on port {port} is another job", "give each job of a host a port of its own: NCCL_RAS_ADDR"
+        )
+        return False
     suffix = "json" if answer.startswith(b"{") else "txt"
     staging.keep(attempt, f"nccl/ras-sample{number}.{suffix}", answer, About(status="ok" if whole else "timed-out", reason=late))
     return True
+
+
+def _is_here(host: str) -> bool:
+    """Whether an address is this host's own; no name is looked up for it."""
+    if host == "localhost":
+        return True
+    own = {address.address.partition("%")[0] for addresses in psutil.net_if_addrs().values() for address in addresses}
+    return host in own or host.startswith("127.")
+
+
+def _is_ours(answer: bytes, job: Job) -> bool:
+    """Whether a process that the answer names is of this job; an answer that names none may be."""
+    named = {int(number) for number in _PIDS.findall(answer)}
+    return not named or bool(named & {pid for t in job.targets for pid in (t.pid, t.namespace_pid)})
 
 
 def has_nccl(job: Job, libraries: list[str]) -> bool:

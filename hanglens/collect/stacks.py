@@ -6,10 +6,12 @@ without being touched, and one that stands after an attempt that was broken off 
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,12 +22,12 @@ import msgspec
 from hanglens.collect.commands import Outcome, find_program, run
 from hanglens.collect.job import Target
 from hanglens.collect.procfs import as_owner
-from hanglens.collect.proctable import state_of
+from hanglens.collect.proctable import state_of, thread_state
 from hanglens.collect.pyspy_text import as_json, as_text, rank_of, read_dump
 from hanglens.collect.staging import Attempt, Staging
 from hanglens.manifest import Status
 
-DEADLINE, NATIVE_DEADLINE = 15.0, 90.0  # seconds; --native reads the symbols of all libraries first
+DEADLINE, NATIVE_DEADLINE = 5.0, 90.0  # seconds; a dump takes hundredths, --native reads the symbols of all libraries first
 STANDING = ("T", "t", "D")  # these do not run, so that they can be read without being stopped; and D could not be stopped
 
 _REFUSED = re.compile(r"Permission [Dd]enied|Operation not permitted|SYS_PTRACE|os error (?:1|13)\b")
@@ -59,6 +61,8 @@ class Dumper:
         telling = ["--locals"] * variables
         options = [telling, []] if variables else [[]]
         ways = [Way([self.program, "dump", "--json", *more, *plain], "pyspy", DEADLINE) for more in options]
+        if touch:  # a thread that hangs in the kernel cannot be stopped, and then only reading without stopping is left
+            ways.append(Way([self.program, "dump", "--json", "--nonblocking", *plain], "pyspy", DEADLINE))
         if self.native and touch:
             ways.insert(0, Way([self.program, "dump", "--json", "--native", *telling, *plain], "pyspy-native", NATIVE_DEADLINE))
         return ways
@@ -99,17 +103,31 @@ def _dump(target: Target, dumper: Dumper, staging: Staging, number: int) -> tupl
         why = "it is a zombie: it ended, and its parent has not taken notice" if before else "the process ended meanwhile"
         staging.miss(_attempt(target, ()), "failed", why)
         return None
-    for way in dumper.ways(target.pid, touch=before not in STANDING, variables=number == 1):
+    hangs = before in STANDING or _hangs_inside(target.pid)
+    for way in dumper.ways(target.pid, touch=not hangs, variables=number == 1):
         attempt = _attempt(target, way.command)
         outcome = _careful(target.pid, way.command, before, deadline=way.deadline)
         if outcome.status == "ok":
             return _keep(target, outcome, f"processes/pid{target.pid}.sample{number}.{way.suffix}", attempt, staging)
         if way.suffix == "pyspy-native" and not _REFUSED.search(outcome.error):
             staging.miss(replace(attempt, what="native frames"), *explain(outcome, target))
-        elif outcome.status != "failed" or _REFUSED.search(outcome.error):
+        elif _REFUSED.search(outcome.error) or _GONE.search(outcome.error):
             break
     staging.miss(attempt, *explain(outcome, target))
     return None
+
+
+def _hangs_inside(pid: int) -> bool:
+    """Whether one of its threads is in state D at two looks: to stop the process, py-spy would have to wait for that thread."""
+
+    def stuck() -> set[str]:
+        return {path for path in glob.glob(f"/proc/{pid}/task/*/stat") if thread_state(path) == "D"}
+
+    first = stuck()
+    if not first:
+        return False
+    time.sleep(0.05)
+    return bool(first & stuck())
 
 
 def _careful(pid: int, command: Sequence[str], before: str, *, deadline: float) -> Outcome:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
+import msgspec
+
 from hanglens.errors import HangLensError
 from hanglens.manifest import NAME, Cut, Item, Manifest, Status, encode
 from hanglens.redact import Redactor
@@ -42,7 +44,6 @@ class About:
     how_to_collect: str = ""
     bytes: int = 0
     cut: Cut | None = None
-    grew: int | None = None
     redactions: int = 0
 
 
@@ -54,7 +55,7 @@ def utc(seconds: float) -> str:
 class Staging:
     """Takes what the probes bring, redacts it, and writes down what each of them came to."""
 
-    def __init__(self, folder: Path, redactor: Redactor) -> None:
+    def __init__(self, folder: Path, redactor: Redactor, *, names_replaced: bool = False) -> None:
         """`folder` is where the bundle will lie, as a folder or an archive.
 
         Raises:
@@ -64,21 +65,28 @@ class Staging:
             self.folder = Path(tempfile.mkdtemp(prefix=".hanglens-", suffix=".partial", dir=folder))
         except OSError as error:
             raise _unwritable(folder, error) from None
-        self._redactor, self._lock, self._closed = redactor, threading.Lock(), False
+        self._redactor, self._redacting = redactor, threading.Lock()
+        self._lock, self._closed = threading.Lock(), False
+        self.names_replaced = names_replaced
         self._items: list[Item] = []
         self._origin = time.time() - time.monotonic()
 
     def keep(self, attempt: Attempt, file: str, data: bytes, about: About | None = None) -> None:
         """Redact and write one file of text. If there is no space for it, that is noted and the others go on."""
-        with self._lock:
+        with self._redacting:
             before = sum(self._redactor.counts.values())
             data = self._redactor.bytes(data)
             changed = sum(self._redactor.counts.values()) - before
         self._write(attempt, file, data, replace(about or About(), redactions=changed))
 
     def keep_binary(self, attempt: Attempt, file: str, data: bytes) -> None:
-        """Write one file as it is: in a flight recorder's dump stand calls and sizes, no text of the job's."""
-        self._write(attempt, file, data, About())
+        """Write one file as it is. One that cannot be searched for names is left out where names are to be replaced."""
+        if self.names_replaced:
+            self.miss(
+                attempt, "failed", f"{file} is left out: it is binary, and holds the paths of sources", "hanglens collect without --redact"
+            )
+        else:
+            self._write(attempt, file, data, About())
 
     def _write(self, attempt: Attempt, file: str, data: bytes, about: About) -> None:
         with self._lock:
@@ -120,7 +128,6 @@ class Staging:
                 how_to_collect=text(about.how_to_collect),
                 bytes=about.bytes,
                 cut=about.cut,
-                grew=about.grew,
                 redactions=about.redactions,
             )
         )
@@ -153,9 +160,9 @@ class Staging:
             else:
                 self.folder.chmod(0o700)  # as private as an archive
                 self.folder.replace(target)
-        except OSError as error:
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
             raise HangLensError(
-                f"cannot write {target}: {error.strerror or error}",
+                f"cannot write {target}: {getattr(error, 'strerror', None) or error}",
                 f"what was collected lies in {self.folder}: analyze or pack it from there",
             ) from None
 
@@ -171,14 +178,14 @@ def _readable(text: str) -> str:
 
 
 def _pack(folder: Path, target: Path, name: str) -> None:
-    draft = target.with_name(f".{target.name}.partial")
+    """Into a draft of a random name: nobody can have laid a link there, and only its owner reads what the job printed."""
+    descriptor, draft = tempfile.mkstemp(prefix=".hanglens-", suffix=".partial", dir=target.parent)
     try:
-        with tarfile.open(draft, "w:gz", compresslevel=3) as archive:
+        with open(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as archive:
             archive.add(folder, arcname=name, filter=_anonymous)
-        draft.chmod(0o600)  # what a job prints may concern nobody else on this host
-        draft.replace(target)
+        Path(draft).replace(target)
     finally:
-        draft.unlink(missing_ok=True)
+        Path(draft).unlink(missing_ok=True)
 
 
 def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -1,13 +1,13 @@
-"""Versions of what the job runs, read from the metadata of its own installed packages: nothing of it is imported.
+"""Versions of what the job runs, by the names of its own installed packages' folders: nothing of it is imported, nor opened.
 
-Format: `*.dist-info/METADATA` (packaging.python.org, core metadata), printed as `pip freeze` does.
+Format: `NAME-VERSION.dist-info` (packaging.python.org, recording installed projects), printed as `pip freeze` does.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from importlib import metadata
+from contextlib import suppress
 from pathlib import Path
 
 from hanglens.collect.job import Job, Target
@@ -18,6 +18,7 @@ _WORTH_KNOWING = re.compile(
     r"(?i)(?:torch|torchvision|triton|lmdeploy|vllm|sglang|sgl-kernel|transformers|ray|deepspeed|accelerate|megatron-core|flash-attn|flashinfer\S*"
     r"|xformers|deep-ep|deep-gemm|nixl|mooncake\S*|cupy\S*|numpy|nvidia-\S+|py-spy|hanglens|dlinfer\S*|uvloop|pyzmq|safetensors)$"
 )
+_DIST_INFO = re.compile(r"([A-Za-z0-9._]{1,100})-([0-9][\w.+!]{0,60})\.dist-info")
 _SITE = re.compile(r"(.*/(?:site|dist)-packages)/")
 _KERNEL = Path("/proc/driver/nvidia/version")
 
@@ -53,14 +54,14 @@ def _keep(target: Target, sites: tuple[str, ...], staging: Staging) -> None:
     rows = {f"{name}=={version}" for name, version in _packages(sites) if _WORTH_KNOWING.match(name)}
     if rows:
         python = os.path.basename(executable_of(target.pid))
-        lines = [f"# packages of pid {target.pid} ({python}), from the metadata of their files", *sorted(rows, key=str.lower), ""]
+        lines = [f"# packages of pid {target.pid} ({python})", *sorted(rows, key=str.lower), ""]
         staging.keep(attempt, f"versions/pid{target.pid}.packages.txt", "\n".join(lines).encode())
 
 
 def _packages(sites: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Names and versions, by the names of the folders that installers leave: `NAME-VERSION.dist-info` (PEP 627). No file is opened."""
     found = []
-    for package in metadata.distributions(path=list(sites)):
-        name, version = package.metadata["Name"], package.metadata["Version"]
-        if name and version:
-            found.append((str(name), str(version)))
-    return found
+    for site in sites:
+        with suppress(OSError):
+            found += [match.groups() for name in os.listdir(site) if (match := _DIST_INFO.fullmatch(name))]
+    return [(name.replace("_", "-"), version) for name, version in found]

@@ -93,8 +93,17 @@ def _collection(manifest: Manifest, lines: _Lines) -> Collection:
         lines.ref("expected_ranks", manifest.expected_ranks), manifest.host, _began(manifest),
         text=f'"expected_ranks": "{manifest.expected_ranks}"', expected_ranks=tuple(sorted(expected)),
         present_ranks=tuple(sorted(process.rank for process in ours if process.rank is not None and process.state not in ("Z", "X"))),
+        times={lines.beside(i.file): at for i in manifest.items if i.what == "threads" and (at := _seconds(i.start)) is not None},
+        machine=manifest.machine,
         cut_logs={lines.beside(item.file): item.cut.after_line for item in manifest.items if item.cut},
     )  # fmt: skip
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _began(manifest: Manifest) -> float | None:

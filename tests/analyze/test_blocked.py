@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from hanglens.analyze.blocked import may_idle, parked, reads_file, sleeps, wait_of
+from hanglens.analyze.blocked import may_idle, parked, reads_file, sleeps, stands_still, wait_of
 from hanglens.analyze.processes import process_facts
 from hanglens.analyze.stacks import moved, waits_made
 from hanglens.incident import Member
 from hanglens.model import Collection, OpenFile, SourceRef, ThreadState
-from tests.builders import ALL_REDUCE, FILE_LOCK, IDLE, JIT, READS, facts, incident, member, parsed, process
+from hanglens.verdict import Fact
+from tests.builders import ALL_REDUCE, BARRIER, FILE_LOCK, IDLE, JIT, READS, facts, incident, member, parsed, process
 
 ACCEPT = "accept (socket.py:293)\nnext_request (server.py:9)"
 NATIVE_READ = "load_batch (train.py:24)"
@@ -151,11 +152,41 @@ def test_sleeps() -> None:
     assert not sleeps(None)
 
 
-def test_an_expected_rank_without_a_process_is_gone() -> None:
-    """Of the ranks that the launcher started those are gone that the list of processes lacks; an empty list says nothing."""
+def test_an_expected_rank_without_a_process_is_gone_only_if_others_wait_for_it() -> None:
+    """A rank that its host's list of processes lacks may have ended well; if another one waits in a collective, it is missed."""
     told = Collection(SourceRef("manifest.json", 4), "n1", text="expected", expected_ranks=(0, 1, 2), present_ranks=(0, 2))
-    found = facts(incident(member(0), member(2), evidence=replace(parsed(), collections=(told,))), process_facts)["rank.gone"]
-    assert [(f.ranks, f.values["how"]) for f in found] == [((1,), "no process")]
-    assert found[0].evidence[0].file == "manifest.json"
+
+    def found(collection: Collection, *members: Member) -> dict[str, list[Fact]]:
+        return facts(incident(*members, evidence=replace(parsed(), collections=(collection,))), process_facts)
+
+    ended = found(told, member(0), member(2))
+    assert [f.ranks for f in ended["rank.no_process"]] == [(1,)]
+    assert "rank.gone" not in ended
+    missed = found(told, member(0, BARRIER, BARRIER), member(2))["rank.gone"]
+    assert [(f.ranks, f.values["how"]) for f in missed] == [((1,), "no process")]
+    assert missed[0].evidence[0].file == "manifest.json"
     for other in (replace(told, present_ranks=()), replace(told, present_ranks=(0, 1, 2)), replace(told, expected_ranks=())):
-        assert "rank.gone" not in facts(incident(member(0), evidence=replace(parsed(), collections=(other,))), process_facts)
+        assert "rank.no_process" not in found(other, member(0))
+
+
+def looks(*samples: tuple[str, int, float]) -> tuple[ThreadState, ...]:
+    """What the kernel counted of the thread that works: its state, its waits so far, and when."""
+    return tuple(ThreadState(SourceRef("t.txt", 2), 7, "7", state, waits, "0", at=at) for state, waits, at in samples)
+
+
+@pytest.mark.parametrize(
+    ("samples", "still"),
+    [
+        ([("S", 5, 0.0), ("S", 5, 5.0)], True),
+        ([("S", 5, 0.0), ("S", 5, 0.02)], False),
+        ([("S", 5, 0.0), ("S", 900, 5.0)], False),
+        ([("R", 5, 0.0), ("R", 5, 5.0)], False),
+        ([("R", 5, 0.0), ("S", 5, 5.0)], False),
+    ],
+    ids=["waits", "two looks at one moment", "polls", "computes", "came to a wait"],
+)
+def test_only_who_waits_all_the_while_stands_still(samples: list[tuple[str, int, float]], still: bool) -> None:
+    """A slow rank of a healthy job is at the same line at every look, too; the kernel knows that it works."""
+    rank = member(1, READS, READS)
+    threads = tuple(replace(state, thread_id=rank.standings[-1].stack.thread_id) for state in looks(*samples))
+    assert stands_still(replace(rank, threads=threads)) is still

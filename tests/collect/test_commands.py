@@ -50,9 +50,10 @@ def test_the_deadline_ends_a_program_and_its_children(tmp_path: Path) -> None:
 
 
 def test_a_child_that_outlives_its_program_is_not_waited_for() -> None:
-    """A program that leaves a child behind with its output open is late, too, and the child is ended."""
-    found = run(["sh", "-c", "sleep 60 & echo $!"], deadline=0.4)
-    assert found.status == "timed-out"
+    """A program that leaves a child behind with its output open is not waited for, and the child is ended."""
+    found = run(["sh", "-c", "sleep 60 & echo $!"], deadline=10)
+    assert found.status == "ok"
+    assert found.seconds < 5
     wait_until(lambda: state_of(int(found.output)) in ("", "Z"))
 
 

@@ -198,7 +198,7 @@ def test_refused_collection_says_what_was_refused_and_how_to_be_allowed(tmp_path
     """As another user no process may be traced: exit code 4, the state of every process is there still, and each refusal has its advice."""
     with started(tmp_path, "read", "torchrun") as job, tempfile.TemporaryDirectory() as place:
         os.chown(place, 65534, 65534)
-        command = [sys.executable, "-c", _AS_NOBODY, "collect", "--pid", str(job.pid), "-o", f"{place}/bundle", "--interval", "0.5"]
+        command = [sys.executable, "-c", _AS_NOBODY, "collect", "--pid", str(job.pid), "-o", f"{place}/bundle", "--interval", "1"]
         done = subprocess.run(command, cwd="/", capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 4, done.stderr
         assert "sudo" in done.stderr

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from hanglens.collect import logs
 from hanglens.collect.job import Job
-from hanglens.collect.logs import Copying, collect_logs, find_logs, read_ends, sizes
+from hanglens.collect.logs import Copying, collect_logs, find_logs, read_ends
 from hanglens.collect.proctable import ProcTable
 from hanglens.collect.staging import Staging
 from hanglens.manifest import Item
-from tests.collect.processes import Processes, items_of, job_of, wait_until
+from tests.collect.processes import Processes, job_of, wait_until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="logs are found through Linux's /proc")
 
@@ -30,7 +30,7 @@ TOLD = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
 def collected(job: Job, staging: Staging, *, extra: Sequence[Path] = (), limit: int = 1 << 20) -> dict[str, list[Item]]:
     """The items of logs, and those of outputs that no file holds."""
     table = ProcTable.now()
-    collect_logs(job, table, staging, Copying(extra=extra, limit=limit, before={}))
+    collect_logs(job, table, staging, Copying(extra=extra, limit=limit))
     items = staging.close()
     return {what: [item for item in items if item.what == what] for what in ("log", "output of the process")}
 
@@ -89,7 +89,7 @@ def test_a_pipe_whose_reader_writes_no_file(start: Processes, staging: Staging) 
     (process,) = children.values()
     found = collected(job_of(process), staging)
     assert found["log"] == []
-    assert [f"(pid {reader}), which writes no file" in i.reason for i in found["output of the process"]] == [True, False]
+    assert [f"(pid {reader}), which keeps it where it likes" in i.reason for i in found["output of the process"]] == [True, False]
     assert "--log" in found["output of the process"][0].how_to_collect
 
 
@@ -196,20 +196,22 @@ def test_logs_of_one_name_are_told_apart(tmp_path: Path, start: Processes, stagi
     assert [i.file for i in found["log"]] == ["logs/job.log", "logs/a_0_stdout.log", "logs/1_stdout.log", "logs/b_0_stdout.log"]
 
 
-def test_growth_and_emptiness(tmp_path: Path, start: Processes, staging: Staging) -> None:
-    """A log says by how much it grew since the first sample, an empty one that it is empty."""
+def test_an_empty_log_is_said_to_be_empty(tmp_path: Path, start: Processes, staging: Staging) -> None:
+    """A log without a line is no file of the bundle, and no failure."""
     process = started(start, tmp_path / "job.log")
     (tmp_path / "empty.log").touch()
-    job, table = job_of(process.pid), ProcTable.now()
-    before = sizes(find_logs(job, table))
-    assert before == {str(tmp_path / "job.log"): (tmp_path / "job.log").stat().st_size}
-    with (tmp_path / "job.log").open("a") as file:
-        file.write("more\n")
-    collect_logs(job, table, staging, Copying(extra=[tmp_path / "empty.log"], limit=1 << 20, before=before))
-    grown, empty = items_of(staging, "log")
-    assert grown.grew == 5
+    _, empty = collected(job_of(process.pid), staging, extra=[tmp_path / "empty.log"])["log"]
     assert (empty.file, empty.status) == ("", "ok")
     assert "is empty" in empty.reason
+
+
+def test_a_file_that_the_environment_names_must_be_the_jobs_own(tmp_path: Path, start: Processes, staging: Staging) -> None:
+    """An environment may name any file of the host: a link, and what is another user's, is no log of this job."""
+    (tmp_path / "private").write_text("not for everybody")
+    (tmp_path / "nccl.log").symlink_to(tmp_path / "private")
+    process = started(start, tmp_path / "job.log", NCCL_DEBUG_FILE=str(tmp_path / "nccl.log"))
+    logs = collected(job_of(process.pid), staging)["log"]
+    assert [log.file for log in logs] == ["logs/job.log"]
 
 
 def test_a_log_that_cannot_be_read_says_so(tmp_path: Path, start: Processes, staging: Staging, monkeypatch: pytest.MonkeyPatch) -> None:

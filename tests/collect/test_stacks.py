@@ -182,13 +182,14 @@ def test_all_processes_are_dumped_at_once(start: Processes, staging: Staging, tm
 
 
 def test_native_frames_are_tried_first_and_only_where_it_may_be_stopped() -> None:
-    """py-spy walks native frames of a process that it stops; where that fails, and of one that stands, the plain stack is taken."""
+    """py-spy walks native frames of a process that it stops; where that fails, and of one that stands, the plain stack is."""
     dumper = Dumper("py-spy", native=True)
     ways = [(" ".join(way.command), way.suffix) for way in dumper.ways(5, touch=True, variables=True)]
     assert ways == [
         ("py-spy dump --json --native --locals --pid 5", "pyspy-native"),
         ("py-spy dump --json --locals --pid 5", "pyspy"),
         ("py-spy dump --json --pid 5", "pyspy"),
+        ("py-spy dump --json --nonblocking --pid 5", "pyspy"),
     ]
     assert [" ".join(way.command) for way in dumper.ways(5, touch=False, variables=False)] == ["py-spy dump --json --nonblocking --pid 5"]
 

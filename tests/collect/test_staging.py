@@ -29,11 +29,11 @@ def manifest(staging: Staging) -> Manifest:
 
 def test_a_file_is_kept_with_what_it_is(staging: Staging) -> None:
     """The file lies in the bundle, and its item has the attempt, its size, and what its maker said about it."""
-    staging.keep(LOG, "logs/job.log", b"hello\n", About(cut=Cut(100, 94, 1), grew=6))
+    staging.keep(LOG, "logs/job.log", b"hello\n", About(cut=Cut(100, 94, 1)))
     (item,) = staging.close()
     assert (staging.folder / "logs" / "job.log").read_bytes() == b"hello\n"
     assert (item.what, item.pid, item.rank, item.command, item.status) == ("log", 5, 1, "cat job.log", "ok")
-    assert (item.file, item.bytes, item.cut, item.grew, item.redactions) == ("logs/job.log", 6, Cut(100, 94, 1), 6, 0)
+    assert (item.file, item.bytes, item.cut, item.redactions) == ("logs/job.log", 6, Cut(100, 94, 1), 0)
     assert item.start.endswith("+00:00")
     assert 0 <= item.seconds < 60
 
