@@ -55,7 +55,7 @@ def group(ctx: click.Context, verbose: int, quiet: bool) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 analysed, 1 a fault of our own, 2 wrong usage, 3 nothing readable."""
-    given = _flags_first(sys.argv[1:] if arguments is None else arguments)
+    given = _flags_first(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     traceback_wanted = any(a.startswith("-v") and a.count("v") > 1 for a in given) or given.count("-v") > 1
     try:
         sys.exit(group.main(given, prog_name="hanglens", standalone_mode=False) or 0)
