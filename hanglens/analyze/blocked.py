@@ -66,6 +66,12 @@ def polls(member: Member) -> bool:
     return len(states) > 1 and states[-1].voluntary - states[0].voluntary >= FEW_WAITS
 
 
+def runs(member: Member) -> bool:
+    """Whether its thread was on a CPU at each look: it computes, or spins on a GPU, and which of these does not show."""
+    states = counts_of(member, member.standing) if member.standing else []
+    return len(states) > 1 and all(state.state == "R" for state in states)
+
+
 def _span(states: Sequence[ThreadState]) -> float | None:
     """Seconds between the first and the last look; None where it is not known."""
     first, last = states[0].at, states[-1].at

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hanglens.analyze.blocked import kernel_wait, may_idle, parked, polls, reads_file, sleeps, slow_work, stands_still, wait_of
+from hanglens.analyze.blocked import kernel_wait, may_idle, parked, polls, reads_file, runs, sleeps, slow_work, stands_still, wait_of
 from hanglens.analyze.cite import cite, cite_collective, cite_event, cite_frame, unique
 from hanglens.analyze.ras import ras_facts
 from hanglens.analyze.recorder import ranks_behind, recorder_facts, undumped
@@ -281,7 +281,7 @@ def _symmetric(incident: Incident) -> Iterator[Fact]:
         return
     stuck = next((fact for fact in stage_facts(incident) if fact.name == "stage.stuck_between" and fact.values["collective"]), None)
     places = {m.standing.at.function for m in waiting if m.standing and m.standing.at}
-    if len(places) > 1 or (places == {"synchronize"} and stuck is None):
+    if len(places) > 1 or (stuck is None and (places == {"synchronize"} or any(map(runs, waiting)))):
         return
     track = track_of(incident)
     evidence = [e for m in waiting[:4] for e in _standing_evidence(m)] + list(stuck.evidence if stuck else ())

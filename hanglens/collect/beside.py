@@ -19,6 +19,28 @@ Watch = Callable[[str, State], None]
 """Told of each probe when it begins, ends, or is given up."""
 
 
+class Stop:
+    """Whether to end early. Unlike threading.Event it takes no lock, so that a signal's handler may set it wherever it breaks in."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def set(self) -> None:
+        """Ask to end."""
+        self._asked = True
+
+    def is_set(self) -> bool:
+        """Whether somebody asked."""
+        return self._asked
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, but no longer than until somebody asks; whether somebody did."""
+        ends = time.monotonic() + seconds
+        while not self._asked and (left := ends - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
+        return self._asked
+
+
 class Beside:
     """Runs probes in threads of their own."""
 
@@ -42,7 +64,7 @@ class Beside:
         thread.start()
         self._running.append((name, thread, time.monotonic() + deadline))
 
-    def wait(self, stop: threading.Event, only: str = "") -> dict[str, str]:
+    def wait(self, stop: Stop, only: str = "") -> dict[str, str]:
         """Wait for all, or for `only` one, each until its deadline, or a moment after `stop`; those that failed so far, with why."""
         stopped_at: float | None = None
         while any(name == only or not only for name, _, _ in self._running):
@@ -61,9 +83,9 @@ class Beside:
 
 
 @contextmanager
-def stopped_by_signals() -> Iterator[threading.Event]:
-    """Turns Ctrl+C, SIGTERM and SIGHUP into an event, so that nothing is broken off while it touches a process or a file."""
-    stop = threading.Event()
+def stopped_by_signals() -> Iterator[Stop]:
+    """Turns Ctrl+C, SIGTERM and SIGHUP into a wish to stop, so that nothing is broken off while it touches a process or a file."""
+    stop = Stop()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         stop.set()

@@ -12,11 +12,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 from hanglens import __version__
 from hanglens.collect import gpu, host, logs, procfs, ras, recorder, versions
-from hanglens.collect.beside import LATE, Beside, Watch, stopped_by_signals
+from hanglens.collect.beside import LATE, Beside, Stop, Watch, stopped_by_signals
 from hanglens.collect.job import Job, Target, find_job
 from hanglens.collect.proctable import ProcTable, libraries_of, namespace_pid
 from hanglens.collect.stacks import find_dumper, sample_stacks
@@ -72,7 +71,7 @@ class _Visit:
     table: ProcTable
     job: Job
     staging: Staging
-    stop: Event
+    stop: Stop
 
 
 def locate(pids: Sequence[int]) -> tuple[ProcTable, Job]:

@@ -9,11 +9,11 @@ import errno
 import glob
 import os
 import stat
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from hanglens.collect.beside import Stop
 from hanglens.collect.gpu import has_gpu
 from hanglens.collect.job import Job, Target
 from hanglens.collect.proctable import state_of
@@ -29,7 +29,7 @@ _PIPE = "TORCH_NCCL_DEBUG_INFO_PIPE_FILE"
 _NEXT_TIME = 'start the next run with what `hanglens prepare` prints: eval "$(hanglens prepare)"'
 
 
-def collect_recorder(job: Job, staging: Staging, stop: threading.Event) -> None:
+def collect_recorder(job: Job, staging: Staging, stop: Stop) -> None:
     """Ask every rank that has a pipe, and copy what they write; if none can be asked, what they wrote before, as on a time-out.
 
     A dump from before the question is not mixed with those that answer it: they would be of different moments.
@@ -58,7 +58,7 @@ def _start_of(ranks: Sequence[Target]) -> float:
     return min(target.proc.started for target in ranks)
 
 
-def _await(ranks: Sequence[Target], began: float, expected: int, stop: threading.Event) -> None:
+def _await(ranks: Sequence[Target], began: float, expected: int, stop: Stop) -> None:
     """Until as many dumps are there as were asked for, or no further one comes: a stopped rank writes none."""
     ends = last = time.monotonic()
     ends, found = ends + DEADLINE, 0

@@ -10,7 +10,6 @@ import glob
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from hanglens.collect.beside import Stop
 from hanglens.collect.commands import Outcome, find_program, run
 from hanglens.collect.job import Target
 from hanglens.collect.procfs import as_owner
@@ -78,7 +78,7 @@ Ranks = dict[int, tuple[int, str]]
 """Ranks by pid, each with how it is known."""
 
 
-def sample_stacks(targets: Sequence[Target], dumper: Dumper | None, staging: Staging, number: int, stop: threading.Event) -> Ranks:
+def sample_stacks(targets: Sequence[Target], dumper: Dumper | None, staging: Staging, number: int, stop: Stop) -> Ranks:
     """One dump of every process, in parallel; the ranks that its variables name.
 
     Once `stop` is set no further dump is begun, and those that run are waited for.

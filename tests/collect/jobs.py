@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pty
-import signal
 import socket
 import subprocess
 import sys
@@ -66,16 +65,19 @@ def started(folder: Path, fault: str, launcher: str, *, output: str = "file") ->
 
 
 def _start(command: list[str], environ: dict[str, str], log: Path, output: str) -> subprocess.Popen[bytes]:
-    """The output is copied to `log` in any case, so that the test knows how far the job is; a pipe and a terminal have us as reader."""
+    """The output comes to `log` in any case, so that the test knows how far the job is: by tee, or by a reader of the terminal."""
     if output == "file":
         with log.open("wb") as file:
             return subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True)
     reader, writer = os.pipe() if output == "pipe" else pty.openpty()
     process = subprocess.Popen(command, env=environ, stdin=subprocess.DEVNULL, stdout=writer, stderr=writer, start_new_session=True)
     os.close(writer)
-    copier = "import os, sys\nwhile data := os.read(0, 65536): os.write(1, data)"
-    with log.open("wb") as file:
-        subprocess.Popen([sys.executable, "-c", copier], stdin=reader, stdout=file, stderr=subprocess.DEVNULL, start_new_session=True)
+    if output == "pipe":
+        subprocess.Popen(["tee", str(log)], stdin=reader, stdout=subprocess.DEVNULL, start_new_session=True)
+    else:
+        copier = "import os\nwhile data := os.read(0, 65536): os.write(1, data)"
+        with log.open("wb") as file:
+            subprocess.Popen([sys.executable, "-c", copier], stdin=reader, stdout=file, stderr=subprocess.DEVNULL, start_new_session=True)
     os.close(reader)
     return process
 
@@ -83,7 +85,7 @@ def _start(command: list[str], environ: dict[str, str], log: Path, output: str) 
 def _wait_for(job: LiveJob, fault: str) -> None:
     ends = time.monotonic() + PATIENCE
     while time.monotonic() < ends:
-        if job.log.read_bytes().count(b"warm-up steps done") == 4 and (fault != "stopped" or _stopped(job)):
+        if job.log.exists() and job.log.read_bytes().count(b"warm-up steps done") == 4 and (fault != "stopped" or _stopped(job)):
             time.sleep(0.7)  # the others come to their wait
             return
         time.sleep(0.1)
@@ -104,9 +106,3 @@ def _ranks(job: LiveJob) -> list[psutil.Process]:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
-
-
-def continue_and_kill(pid: int) -> None:
-    """End one process that may be stopped."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from hanglens.collect import beside
-from hanglens.collect.beside import LATE, Beside, stopped_by_signals
+from hanglens.collect.beside import LATE, Beside, Stop, stopped_by_signals
 
 
 def test_all_probes_are_waited_for() -> None:
@@ -101,3 +101,16 @@ def test_what_is_ignored_stays_ignored() -> None:
             assert not stop.is_set()
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_who_asks_to_stop_from_within_a_wait_is_heard() -> None:
+    """A handler that breaks into a wait sets what is waited for, a hundred times over, and never waits for itself."""
+    for _ in range(100):
+        stop = Stop()
+        before = signal.signal(signal.SIGALRM, lambda *_, stop=stop: stop.set())
+        signal.setitimer(signal.ITIMER_REAL, 0.0005)
+        try:
+            assert stop.wait(5)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+    assert not Stop().wait(0.01)
