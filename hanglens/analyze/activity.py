@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import regex
 
-from hanglens.analyze.blocked import parked
+from hanglens.analyze.blocked import parked, stands_still
 from hanglens.analyze.cite import cite, cite_event, cite_frame
 from hanglens.analyze.ras import ras_facts
 from hanglens.analyze.stacks import counts_of, moved
@@ -41,14 +41,15 @@ def activity_facts(incident: Incident) -> Iterator[Fact]:
 def _stepped(incident: Incident) -> Iterator[Fact]:
     """A rank that stood in a collective at one sample and has left it by the last one: it was completed, and so every member came.
 
-    With NCCL that proves nothing: the call returns when it is launched.
+    One rank that left it is enough, as long as none stands still: at a random moment another may be in the next one. With NCCL that proves
+    nothing: the call returns when it is launched.
     """
     stood = [m for m in _workers(incident) if any(s.kind == "collective" for s in m.standings[:-1])]
     stuck = any(parked(m) for m in _workers(incident)) or any(
         _ENDING.search(s.stack.frames[0].function) for m in stood for s in m.standings
     )
     left = [m for m in stood if moved(m)]
-    if _uses_nccl(incident) or stuck or len(left) < len(stood):
+    if _uses_nccl(incident) or stuck or any(map(stands_still, stood)):
         return
     evidence = [cite_frame(s.at, s.stack, m.rank) for m in left[:3] for s in (m.standings[0], m.standings[-1]) if s.at]
     evidence += [cite(t.ref, t.text, m.rank) for m in left[:1] for t in _ends(counts_of(m, m.standings[-1]))]

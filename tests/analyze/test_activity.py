@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hanglens.analyze.activity import TAIL, activity_facts
 from hanglens.incident import Member
-from hanglens.model import Event
+from hanglens.model import Event, SourceRef, ThreadState
 from hanglens.verdict import Fact
 from tests.builders import ALL_REDUCE, BARRIER, IDLE, READS, RPC, SYNC, event, facts, incident, log, member, parsed, timeout
 
@@ -152,3 +154,32 @@ def test_the_end_of_a_log_is_no_motion_where_stacks_stand(samples: tuple[str, ..
 def test_up_to_where_the_whole_job_went_on(events: tuple[Event, ...], line: int | None) -> None:
     """A request asked and answered, tokens decoded, or ready: the last line of a log that shows all ranks at work."""
     assert [fact.values["line"] for fact in told(events=events).get("job.went_on", ())] == ([line] if line else [])
+
+
+def woken(of: Member, voluntary: int) -> Member:
+    """The same process, whose thread the kernel saw waiting at both looks, and so often woken in between."""
+    standing = of.standings[-1]
+    rows = (
+        ThreadState(SourceRef("t.txt", 2), of.pid or 0, standing.stack.thread_id, "S", n, "202", at=at)
+        for n, at in ((5, 0.0), (5 + voluntary, 1.5))
+    )
+    return replace(of, threads=tuple(rows))
+
+
+LOOP = woken(member(0, ALL_REDUCE, ALL_REDUCE), 300)
+
+
+@pytest.mark.parametrize(
+    ("others", "steps"),
+    [
+        ((member(1, ALL_REDUCE, READS),), True),
+        ((member(1, READS, READS),), True),
+        ((woken(member(1, ALL_REDUCE, ALL_REDUCE), 1),), True),
+        ((woken(member(1, ALL_REDUCE, ALL_REDUCE), 0),), False),
+        ((member(1, ALL_REDUCE, ALL_REDUCE),), False),
+    ],
+    ids="left its-own-work not-still waits-all-the-while not-counted".split(),
+)
+def test_a_collective_that_one_rank_left_was_completed(others: tuple[Member, ...], steps: bool) -> None:
+    """All members came to it then; but that is not said if a rank stands still in one, by the kernel's counts or its stacks."""
+    assert ("job.steps" in told(LOOP, *others)) is steps

@@ -29,7 +29,8 @@ def manifest(staging: Staging) -> Manifest:
 
 def test_a_file_is_kept_with_what_it_is(staging: Staging) -> None:
     """The file lies in the bundle, and its item has the attempt, its size, and what its maker said about it."""
-    staging.keep(LOG, "logs/job.log", b"hello\n", About(cut=Cut(100, 94, 1)))
+    attempt = Attempt(what="log", pid=5, rank=1, command="cat job.log")
+    staging.keep(attempt, "logs/job.log", b"hello\n", About(cut=Cut(100, 94, 1)))
     (item,) = staging.close()
     assert (staging.folder / "logs" / "job.log").read_bytes() == b"hello\n"
     assert (item.what, item.pid, item.rank, item.command, item.status) == ("log", 5, 1, "cat job.log", "ok")
