@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import regex
 
 from hanglens.analyze.stacks import FEW_WAITS, counts_of, describe, moved
 from hanglens.incident import Member, Standing
 from hanglens.knowledge.tables import load_frames
-from hanglens.model import Frame, ThreadState
+from hanglens.model import Frame
 
 # What workers wait in to be given work.
 _GIVEN = regex.compile(r"(?:\w+\.)*_?(?:broadcast\w*|i?recv\w*|scatter\w*|monitored_barrier|barrier)$")
@@ -30,7 +28,6 @@ _READS = ("0", "17", "19", "295")  # read, pread64, readv, preadv
 _IO = (  # read, pread64, poll, ppoll, select, pselect6, epoll_wait, epoll_pwait, epoll_pwait2, recvfrom, recvmsg, accept, accept4
     "0", "17", "7", "271", "23", "270", "232", "281", "441", "45", "47", "43", "288",
 )  # fmt: skip
-LEAST_SPAN = 0.9  # seconds; in less a thread of a healthy job may not be scheduled either
 
 
 def wait_of(member: Member | None) -> str:
@@ -55,9 +52,7 @@ def parked(member: Member | None) -> bool:
     if member is None or member.standing is None or moved(member) is not False:
         return False
     states = counts_of(member, member.standing)
-    if len(states) < 2 or (_span(states) or LEAST_SPAN) < LEAST_SPAN:
-        return False
-    return states[0].voluntary == states[-1].voluntary and all(state.state in ("S", "D") for state in states)
+    return len(states) > 1 and states[0].voluntary == states[-1].voluntary and all(state.state in ("S", "D") for state in states)
 
 
 def polls(member: Member) -> bool:
@@ -70,12 +65,6 @@ def runs(member: Member) -> bool:
     """Whether its thread was on a CPU at each look: it computes, or spins on a GPU, and which of these does not show."""
     states = counts_of(member, member.standing) if member.standing else []
     return len(states) > 1 and all(state.state == "R" for state in states)
-
-
-def _span(states: Sequence[ThreadState]) -> float | None:
-    """Seconds between the first and the last look; None where it is not known."""
-    first, last = states[0].at, states[-1].at
-    return None if first is None or last is None else last - first
 
 
 def stands_still(member: Member) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
 
@@ -10,6 +11,7 @@ from hanglens.knowledge.tables import FrameTable, load_frames
 from hanglens.model import Frame, Stack, ThreadState
 
 LANDMARKS = 3
+LEAST_SPAN = 0.9  # seconds; in less a thread of a healthy job may not be scheduled either
 FEW_WAITS = 3  # what a thread may be woken for by chance while it waits in one place
 _BLOCKED = ("202", "47", "0", "98")  # futex, recvmsg, read on x86-64; futex on aarch64
 LONGEST_NAME = 200
@@ -88,7 +90,7 @@ def same_place(a: Standing, b: Standing) -> bool:
 
 
 def moved(member: Member) -> bool | None:
-    """Whether a process moved between two of its samples; None where there is one sample only.
+    """Whether a process moved between two of its samples; None where there is one sample only, or two of nearly one moment show the same.
 
     In a loop over one collective all samples show the same calls. Then the kernel's counts tell: a thread that blocks in one wait all the
     while is not scheduled in between. Spinning on a GPU is no such wait, and a moment of it says nothing.
@@ -97,7 +99,15 @@ def moved(member: Member) -> bool | None:
         return None
     last = member.standings[-1]
     went = any(not same_place(one, other) for one, other in pairwise(member.standings))
-    return went or (last.kind == "collective" and waits_made(member, last) >= FEW_WAITS)
+    if went or (last.kind == "collective" and waits_made(member, last) >= FEW_WAITS):
+        return True
+    return None if _apart(counts_of(member, last)) < LEAST_SPAN else False
+
+
+def _apart(states: Sequence[ThreadState]) -> float:
+    """Seconds between the first and the last look; those of which it is not known are taken to be far enough apart."""
+    first, last = (states[0].at, states[-1].at) if states else (None, None)
+    return math.inf if first is None or last is None or len(states) < 2 else last - first
 
 
 def waits_made(member: Member, standing: Standing) -> int:
