@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from hanglens.groups import Group
 from hanglens.model import DumpFailure, Frame, OpenFile, Parsed, Process, Stack, ThreadState
 
 
@@ -55,13 +57,17 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One incident. `parsed` has global ranks filled in; `members` are the ranks, `others` the processes that are none."""
+    """One incident. `parsed` has global ranks filled in; `members` are the ranks, `others` the processes that are none.
+
+    `groups` are the process groups by name, with what every rank recorded of them.
+    """
 
     parsed: Parsed
     members: tuple[Member, ...] = ()
     others: tuple[Member, ...] = ()
     world_size: int | None = None
     world_known_by: str = ""
+    groups: Mapping[str, Group] = field(default_factory=dict)
 
     def member(self, rank: int) -> Member | None:
         """The member of that rank."""

@@ -5,8 +5,10 @@ They know nothing of files, rules or reports. Ranks are global unless a name say
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,30 +197,57 @@ class Traceback:
     speaker: Speaker = NOBODY
 
 
+class Call(NamedTuple):
+    """What was called, whoever called it and when: equal calls of two ranks are equal but for their `site`.
+
+    `sizes` are the shapes of the inputs as text, `[4096, 2]×[3]`; `elements` and `outputs` the number of elements in and out;
+    `site` is the innermost Python line outside of torch.
+    """
+
+    op: str
+    sizes: str = ""
+    dtypes: str = ""
+    elements: int = 0
+    outputs: int = 0
+    site: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Collective:
     """One collective (or point-to-point) call of one rank, as a recorder kept it.
 
     `group` is the process-group name (the same on every rank), `seq` its sequence number in that group,
-    `state` one of scheduled, started, completed; sizes are shapes, one per tensor.
+    `state` one of STATES.
     """
 
     rank: int
     group: str
     seq: int
-    op: str
+    call: Call
     state: str
     ref: SourceRef
-    description: str = ""
-    input_sizes: tuple[tuple[int, ...], ...] = ()
-    output_sizes: tuple[tuple[int, ...], ...] = ()
-    dtypes: tuple[str, ...] = ()
-    frames: tuple[Frame, ...] = ()
-    record_id: int = 0
     p2p: bool = False
-    retired: bool = False
-    created_ns: int = 0
-    recorder: str = "flight-recorder"
+
+
+STATES = ("scheduled", "started", "completed", "")
+COMPLETED = STATES.index("completed")
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRecords:
+    """The records of one process group in one rank's dump, oldest first, as columns: there may be millions of them.
+
+    `calls` are indices into the dump's calls, `states` into STATES, `places` into the file's records. The records of a coalesced
+    group have one sequence number, and the last of them stands for all.
+    """
+
+    group: str
+    description: str
+    p2p: bool
+    seqs: array[int]
+    calls: array[int]
+    states: bytes
+    places: array[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +255,7 @@ class GroupMembers:
     """The members of a process group or communicator, as one rank sees them."""
 
     group: str
-    members: tuple[int, ...]
+    members: Sequence[int]
     ref: SourceRef
     rank: int | None = None
     description: str = ""
@@ -253,6 +282,20 @@ class RecorderDump:
     records: int
     version: str = ""
     how_known: str = ""
+    calls: tuple[Call, ...] = ()
+    groups: tuple[GroupRecords, ...] = ()
+
+    def record(self, group: GroupRecords, row: int) -> Collective:
+        """One row of a group as a value of its own."""
+        return Collective(
+            self.rank,
+            group.group,
+            group.seqs[row],
+            self.calls[group.calls[row]],
+            STATES[group.states[row]],
+            SourceRef(self.ref.file, None, group.places[row]),
+            group.p2p,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,7 +427,6 @@ class Parsed:
     open_files: tuple[OpenFile, ...] = ()
     collections: tuple[Collection, ...] = ()
     tracebacks: tuple[Traceback, ...] = ()
-    collectives: tuple[Collective, ...] = ()
     group_members: tuple[GroupMembers, ...] = ()
     group_statuses: tuple[GroupStatus, ...] = ()
     recorder_dumps: tuple[RecorderDump, ...] = ()

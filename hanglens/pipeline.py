@@ -6,6 +6,7 @@ import io
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import BinaryIO
 
@@ -22,7 +23,8 @@ from hanglens.knowledge.load import RulePack
 from hanglens.knowledge.schema import Rule, Snippet
 from hanglens.limits import Limits
 from hanglens.model import Event, Gap, Parsed
-from hanglens.parse import build_index, read_item
+from hanglens.parse.dump_readers import DumpReaders
+from hanglens.parse.files import build_index, read_item
 from hanglens.parse.text import PatternIndex
 from hanglens.rules.conclude import conclude
 from hanglens.rules.conditions import Observed
@@ -69,14 +71,15 @@ def _index(pack: RulePack) -> PatternIndex:
 
 
 def _read(items: Iterable[Item | Gap], index: PatternIndex, progress: Progress = lambda _: None) -> Parsed:
-    parts: list[Parsed] = []
-    for item in items:
-        if isinstance(item, Gap):
-            parts.append(Parsed(gaps=(item,)))
-        else:
-            progress(item.path)
-            parts.append(read_item(item.path, item.size, item.open, index))
-    return Parsed.total(parts)
+    parts: list[Callable[[], Parsed]] = []
+    with closing(DumpReaders()) as dumps:
+        for item in items:
+            if isinstance(item, Gap):
+                parts.append(partial(Parsed, gaps=(item,)))
+            else:
+                progress(item.path)
+                parts.append(read_item(item.path, item.size, item.open, index, dumps))
+        return Parsed.total([part() for part in parts])
 
 
 def diagnose_parsed(parsed: Parsed, pack: RulePack, *, several_hosts: bool = False) -> Diagnosis:

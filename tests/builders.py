@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from array import array
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from math import prod
 
 from hanglens.analyze import compute_facts
+from hanglens.analyze.groups import build_groups
 from hanglens.analyze.ranks import build_incident
 from hanglens.analyze.stacks import stand
 from hanglens.bundle import Item
@@ -16,12 +20,14 @@ from hanglens.knowledge.load import RulePack
 from hanglens.knowledge.rulefile import make_rule
 from hanglens.knowledge.schema import Rule
 from hanglens.model import (
-    Collective,
+    STATES,
+    Call,
     Event,
     Frame,
     Gpu,
     GpuLink,
     GroupMembers,
+    GroupRecords,
     GroupStatus,
     Input,
     Parsed,
@@ -52,7 +58,7 @@ TRACKER = "main (multiprocessing/resource_tracker.py:227)"
 INDUCTOR = "_recv_msg (torch/_inductor/compile_worker/subproc_pool.py:76)"
 
 _COLUMNS = {
-    Event: "events", Stack: "stacks", Process: "processes", Traceback: "tracebacks", Collective: "collectives", Input: "inputs",
+    Event: "events", Stack: "stacks", Process: "processes", Traceback: "tracebacks", Input: "inputs",
     GroupMembers: "group_members", GroupStatus: "group_statuses", RecorderDump: "recorder_dumps", RasReport: "ras_reports",
     Gpu: "gpus", GpuLink: "gpu_links", Setting: "settings",
 }  # fmt: skip
@@ -61,8 +67,17 @@ _COLUMNS = {
 def parsed(*values: object) -> Parsed:
     """The evidence that holds these values, whatever they are; events bring the input they stand in."""
     columns: dict[str, list[object]] = {}
+    records: dict[int, list[Recorded]] = {}
     for value in values:
-        columns.setdefault(_COLUMNS[type(value)], []).append(value)
+        if isinstance(value, Recorded):
+            records.setdefault(value.rank, []).append(value)
+        else:
+            columns.setdefault(_COLUMNS[type(value)], []).append(value)
+    columns["recorder_dumps"] = [
+        _recorded(dump, sorted(records.get(dump.rank, ()), key=lambda r: r.place))
+        for dump in columns.get("recorder_dumps", ())
+        if isinstance(dump, RecorderDump)
+    ]
     return Parsed(**{name: tuple(found) for name, found in columns.items()})
 
 
@@ -131,7 +146,8 @@ def incident(*members: Member, world: int | None = None, evidence: Parsed | None
     """An incident of these members; those without a rank are the other processes. The world is as large as the ranks, if not given."""
     ranks = tuple(m for m in members if m.rank is not None)
     others = tuple(m for m in members if m.rank is None)
-    return Incident(evidence or Parsed(), ranks, others, len(ranks) or None if world is None else world)
+    evidence = evidence or Parsed()
+    return Incident(evidence, ranks, others, len(ranks) or None if world is None else world, groups=build_groups(evidence))
 
 
 def joined(*values: object, several_hosts: bool = False) -> Incident:
@@ -139,13 +155,41 @@ def joined(*values: object, several_hosts: bool = False) -> Incident:
     return build_incident(parsed(*values), several_hosts=several_hosts)
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """One record, to be put into its rank's dump by `parsed`; equal dumps need not be written out in each test."""
+
+    rank: int
+    group: str
+    seq: int
+    call: Call
+    state: str
+    place: int
+    p2p: bool
+
+
 def call(
     rank: int, seq: int, op: str = "all_reduce", *, group: str = "0", state: str = "scheduled", size: tuple[int, ...] = (4,),
-    dtype: str = "Float", record: int = 0, p2p: bool = False,
-) -> Collective:  # fmt: skip
+    dtype: str = "Float", record: int = 0, p2p: bool = False, site: str = "",
+) -> Recorded:  # fmt: skip
     """A flight-recorder record."""
-    ref = SourceRef(f"dump_{rank}", record=record or seq)
-    return Collective(rank, group, seq, op, state, ref, input_sizes=(size,), dtypes=(dtype,), record_id=record or seq, p2p=p2p)
+    return Recorded(rank, group, seq, Call(op, str(list(size)), dtype, prod(size), prod(size), site), state, record or seq, p2p)
+
+
+def _recorded(dump: RecorderDump, records: list[Recorded]) -> RecorderDump:
+    """The dump with these records in its columns."""
+    groups: dict[tuple[str, bool], list[Recorded]] = {}
+    for record in records:
+        groups.setdefault((record.group, record.p2p), []).append(record)
+    calls = tuple(dict.fromkeys(record.call for record in records))
+    columns = tuple(
+        GroupRecords(
+            name, "", p2p, array("q", [r.seq for r in rows]), array("I", [calls.index(r.call) for r in rows]),
+            bytes(STATES.index(r.state) for r in rows), array("I", [r.place for r in rows]),
+        )
+        for (name, p2p), rows in groups.items()
+    )  # fmt: skip
+    return replace(dump, records=len(records), calls=calls, groups=columns)
 
 
 def dumps(*ranks: int) -> tuple[RecorderDump, ...]:

@@ -30,9 +30,9 @@ def cite_frame(frame: Frame, stack: Stack, rank: int | None) -> Evidence:
 
 
 def cite_collective(call: Collective) -> Evidence:
-    """One record of a flight recorder."""
-    sizes = "×".join(str(list(size)) for size in call.input_sizes)
-    text = f"rank {call.rank}: group {call.group} #{call.seq} {call.op} {sizes} {call.state}"
+    """One record of a flight recorder, and where in the program the call was made."""
+    what, site = call.call, f" at {call.call.site}" if call.call.site else ""
+    text = f"rank {call.rank}: group {call.group} #{call.seq} {what.op} {what.sizes} {call.state}{site}"
     return cite(call.ref, " ".join(text.split()), call.rank)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hanglens.analyze.blocked import kernel_wait, may_idle, parked, polls, reads_file, runs, sleeps, slow_work, stands_still, wait_of
 from hanglens.analyze.cite import cite, cite_collective, cite_event, cite_frame, unique
 from hanglens.analyze.ras import ras_facts
-from hanglens.analyze.recorder import ranks_behind, recorder_facts, undumped
+from hanglens.analyze.recorder import recorder_facts, wavefront
 from hanglens.analyze.stacks import counts_of, moved
 from hanglens.analyze.stages import stage_facts, track_of
 from hanglens.analyze.watchdog import behind_by_signal, timeouts
@@ -116,14 +116,13 @@ def _op(waiting: list[Member]) -> str:
 
 
 def _by_recorder(incident: Incident, cases: dict[int, Case]) -> None:
-    if any(fact.name != "collective.all_equal" for fact in recorder_facts(incident)):
+    if any(fact.name.endswith("_mismatch") for fact in recorder_facts(incident)):
         return
-    free = [entry for entry in ranks_behind(incident) if not entry.held]
-    if 2 * len({entry.rank for entry in free}) > (incident.world_size or 0):
-        return  # the few are ahead then: a call that only they made
-    for entry in free:
+    for entry in wavefront(incident).behind:
+        if entry.held or entry.many:  # where most are late, the few may have made a call too many
+            continue
         case = cases[entry.rank]
-        case.op = case.op or entry.calls[0].op
+        case.op = case.op or entry.calls[0].call.op
         case.first = case.first or entry.seq <= 1
         case.add("flight-recorder", [cite_collective(call) for call in entry.calls[:2]])
 
@@ -253,7 +252,7 @@ def _maybe(incident: Incident) -> Iterator[Fact]:
     waiting = {m.rank for m in waiting_members(incident) if m.rank is not None}
     for how, absent, op in (
         ("watchdog", set(range(world)) - printed if 0 < world - len(printed) < world else set(), _timeout_op(incident)),
-        ("flight-recorder", set(undumped(incident, range(world))), "a collective"),
+        ("flight-recorder", set(wavefront(incident).undumped), "a collective"),
         ("stage", _short_ranks(incident), "the next stage"),
         ("stack", {m.rank or 0 for m in incident.members if not m.collected} if waiting else set(), _op(waiting_members(incident))),
     ):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from hanglens.analyze.containers import with_host_pids
+from hanglens.analyze.groups import build_groups
 from hanglens.analyze.identity import Claim, Key, claims, resolve, tag_rank
 from hanglens.analyze.kernel import without_earlier_kills
 from hanglens.analyze.machines import with_x86_calls
@@ -35,7 +36,7 @@ def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
     chosen = _complete(resolve(list(claims(parsed, world, scope_of, pid_of_group))), parsed, scope_of, processes, world)
     parsed = _with_ranks(parsed, scope_of, chosen, pid_of_group)
     members, others = _members(parsed, scope_of, chosen, processes, world)
-    return Incident(parsed, tuple(members), tuple(others), world, known_by)
+    return Incident(parsed, tuple(members), tuple(others), world, known_by, build_groups(parsed))
 
 
 class _Scopes(dict[str, str]):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from hanglens.analyze.recorder import Group, groups
+from hanglens.analyze.mismatches import mismatches
 from hanglens.analyze.stacks import moved
 from hanglens.analyze.stages import stage_of_ranks
+from hanglens.groups import Group, Lane
 from hanglens.incident import Incident, Member
 from hanglens.model import Collective, Event
 from hanglens.verdict import (
@@ -26,6 +27,8 @@ from hanglens.verdict import (
 
 FRAMES = 24  # of a stack group that are shown
 AROUND = 3  # sequence numbers shown on each side of the odd call
+MOST_LANES = 32  # ranks of one group's table
+MOST_TABLES = 24  # groups whose calls are shown
 MOST_SPANS = 400
 
 Facts = Mapping[str, Sequence[Fact]]
@@ -135,7 +138,9 @@ def _stack_group(same: list[Member]) -> StackGroup:
 
 def communicators(incident: Incident) -> tuple[CommunicatorTable, ...]:
     """Process groups of the flight recorder with the calls around the last ones, and communicators of NCCL's lines and RAS."""
-    found = [_group_table(group) for group in groups(incident).values() if group.calls]
+    groups = sorted((group for group in incident.groups.values() if group.lanes), key=_interest)
+    dumped = {dump.rank for dump in incident.parsed.recorder_dumps}
+    found = [_group_table(group, dumped if number < MOST_TABLES else None) for number, group in enumerate(groups)]
     known: dict[str, set[int]] = defaultdict(set)
     for event in incident.parsed.events:
         if event.name == "nccl.init":
@@ -147,26 +152,67 @@ def communicators(incident: Incident) -> tuple[CommunicatorTable, ...]:
     return tuple(found)
 
 
-def _group_table(group: Group) -> CommunicatorTable:
-    frontier = group.frontier()
-    last = max((call.seq for calls in group.calls.values() for call in calls.values()), default=0)
-    middle = frontier[0].seq if frontier else last
-    cells = [
-        _cell(calls[seq], group, middle)
-        for rank, calls in sorted(group.calls.items())
-        for seq in range(middle - AROUND, middle + AROUND + 1)
-        if seq in calls
-    ]
-    return CommunicatorTable(id=group.name, name=group.description, members=tuple(sorted(group.members)), divergence=tuple(cells))
+def _interest(group: Group) -> tuple[bool, bool]:
+    """Groups that wait come first, and those whose members are apart before those that are level."""
+    return not group.pending, len({lane.last for lane in group.lanes.values()}) == 1
 
 
-def _cell(call: Collective, group: Group, odd_at: int) -> CollectiveCell:
-    peers = [calls[call.seq] for calls in group.calls.values() if call.seq in calls]
-    agree = sum(peer.op == call.op and peer.input_sizes == call.input_sizes for peer in peers)
-    odd = call.seq == odd_at and call.state != "completed" and agree <= len(peers) / 2 and agree < len(peers)
-    size = "×".join(str(list(s)) for s in call.input_sizes)
+def _group_table(group: Group, dumped: set[int] | None) -> CommunicatorTable:
+    """The table of one group; without its cells if `dumped`, the ranks of which there are dumps, is not given."""
+    cells = () if dumped is None else tuple(_cells(group, dumped))
+    return CommunicatorTable(id=group.name, name=group.description, members=tuple(sorted(group.members)), divergence=cells)
+
+
+def _cells(group: Group, dumped: set[int]) -> Iterator[CollectiveCell]:
+    middle = _middle(group)
+    usual = _usual(group, middle)
+    for lane in _shown(group, middle):
+        for call in filter(None, map(lane.call, range(middle - AROUND, middle + AROUND + 1))):
+            yield _cell(call, odd=call.seq == middle and usual not in ("", _shape(call)))
+    late = [rank for rank in group.members if rank in dumped and group.enqueued(rank) < middle] if group.pending else []
+    for rank in late[:MOST_LANES]:
+        yield CollectiveCell(rank=rank, seq=middle, op="", state="not called", odd=True)
+
+
+def _middle(group: Group) -> int:
+    """The number that the table is about: the oldest at which members differ, else the furthest that waits, else the last."""
+    differs = next((fact for fact in mismatches(group)), None)
+    if differs:
+        return int(differs.values["seq"])
+    pending = group.unfinished()
+    return pending[0].seq if pending else max(lane.last for lane in group.lanes.values())
+
+
+def _shown(group: Group, middle: int) -> list[Lane]:
+    """The lanes of the table: all of a small group; of a large one those that differ from most, and a few of the others."""
+    lanes = [lane for _, lane in sorted(group.lanes.items())]
+    if len(lanes) <= MOST_LANES:
+        return lanes
+    calls = {lane.rank: lane.call(middle) for lane in lanes}
+    looks = {rank: (_shape(call), call.state) if call else None for rank, call in calls.items()}
+    most = Counter(looks.values()).most_common(1)[0][0]
+    odd = [lane for lane in lanes if looks[lane.rank] != most][:MOST_LANES]
+    usual = [lane for lane in lanes if looks[lane.rank] == most][: max(MOST_LANES - len(odd), 2)]
+    return sorted([*odd, *usual], key=lambda lane: lane.rank)
+
+
+def _shape(call: Collective) -> str:
+    return f"{call.call.op} {call.call.sizes}"
+
+
+def _usual(group: Group, seq: int) -> str:
+    """What most members call at this number; nothing where no half of them agrees."""
+    seen = Counter(_shape(call) for call in (lane.call(seq) for lane in group.lanes.values()) if call)
+    if not seen:
+        return ""
+    shape, number = seen.most_common(1)[0]
+    return shape if 2 * number > seen.total() else ""
+
+
+def _cell(call: Collective, *, odd: bool) -> CollectiveCell:
     return CollectiveCell(
-        rank=call.rank, seq=call.seq, op=call.op, state=call.state, size=size, odd=odd, file=call.ref.file, record=call.ref.record
+        rank=call.rank, seq=call.seq, op=call.call.op, state=call.state, size=call.call.sizes, odd=odd, file=call.ref.file,
+        record=call.ref.record,
     )  # fmt: skip
 
 

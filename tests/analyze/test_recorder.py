@@ -7,17 +7,16 @@ from pathlib import Path
 import pytest
 
 from hanglens.analyze.ranks import build_incident
-from hanglens.analyze.recorder import ranks_behind, recorder_facts, undumped
+from hanglens.analyze.recorder import recorder_facts, wavefront
 from hanglens.bundle import open_evidence
 from hanglens.knowledge.load import RulePack
-from hanglens.model import Collective
 from hanglens.pipeline import read_evidence
-from tests.builders import call, dumps, facts, incident, members_of, parsed, status
+from tests.builders import Recorded, call, dumps, facts, incident, members_of, parsed, status
 
 
 def behind(*values: object) -> dict[int, bool]:
     """Ranks behind and whether each may be held up itself."""
-    return {entry.rank: entry.held for entry in ranks_behind(incident(evidence=parsed(*values)))}
+    return {entry.rank: entry.held for entry in wavefront(incident(evidence=parsed(*values))).behind}
 
 
 def told(*values: object) -> dict[str, list[tuple[int, ...]]]:
@@ -41,12 +40,13 @@ def test_a_rank_without_a_dump_is_not_behind() -> None:
     """Nothing is known of it: it is listed as not dumped instead."""
     values = (*dumps(0), members_of("0", 0, 1), call(0, 3))
     assert behind(*values) == {}
-    assert undumped(incident(evidence=parsed(*values)), range(4)) == [1]
+    assert wavefront(incident(evidence=parsed(*values))).undumped == {1}
 
 
 def test_members_of_idle_groups_are_not_waited_for() -> None:
     """A rank without a dump whose groups have nothing unfinished is not missed."""
-    assert undumped(incident(evidence=parsed(*dumps(0), members_of("0", 0, 1), call(0, 3, state="completed"))), range(2)) == []
+    about = incident(evidence=parsed(*dumps(0), members_of("0", 0, 1), call(0, 3, state="completed")))
+    assert wavefront(about).undumped == frozenset()
 
 
 def test_held_up_by_another_group() -> None:
@@ -81,7 +81,7 @@ def test_point_to_point_calls_are_left_out() -> None:
     assert behind(*dumps(0, 1), members_of("0", 0, 1), call(0, 6, "send", p2p=True)) == {}
 
 
-def _pair(**second: object) -> tuple[Collective, Collective]:
+def _pair(**second: object) -> tuple[Recorded, Recorded]:
     return call(0, 7), call(1, 7, **second)  # type: ignore[arg-type]
 
 
@@ -102,7 +102,7 @@ def _pair(**second: object) -> tuple[Collective, Collective]:
     ],
     ids="op size dtype one-finished other-group finished other-number uneven-op majority equal one-left".split(),
 )
-def test_what_differs_at_one_number_of_one_group(calls: tuple[Collective, ...], expected: dict[str, list[tuple[int, ...]]]) -> None:
+def test_what_differs_at_one_number_of_one_group(calls: tuple[Recorded, ...], expected: dict[str, list[tuple[int, ...]]]) -> None:
     """Only unfinished calls of one group and number are compared, sizes only where they must agree; a clear majority names the odd one."""
     assert told(*dumps(*(c.rank for c in calls)), *calls) == expected
 
@@ -112,7 +112,7 @@ def test_one_dump_compares_nothing() -> None:
     assert told(*dumps(0), call(0, 7)) == {}
 
 
-def _order(first: tuple[int, int], second: tuple[int, int], seq: int = 3) -> tuple[Collective, ...]:
+def _order(first: tuple[int, int], second: tuple[int, int], seq: int = 3) -> tuple[Recorded, ...]:
     """Two ranks in groups a and b, at these record numbers; the second rank's call in a has number `seq`."""
     return (
         call(0, 3, group="a", record=first[0]), call(0, 3, group="b", record=first[1]),
@@ -130,7 +130,7 @@ def _order(first: tuple[int, int], second: tuple[int, int], seq: int = 3) -> tup
     ],
     ids="inverted same-order other-call one-group-only".split(),
 )
-def test_groups_entered_in_opposite_order(calls: tuple[Collective, ...], inverted: bool) -> None:
+def test_groups_entered_in_opposite_order(calls: tuple[Recorded, ...], inverted: bool) -> None:
     """The same two calls of two groups, pending on both ranks in opposite order."""
     assert (told(*dumps(0, 1), *calls).get("collective.order_mismatch") == [(0, 1)]) is inverted
 
@@ -149,7 +149,7 @@ def test_labelled_dumps_of_sixteen_ranks(case: str, shared: Path) -> None:
     if not folder.is_dir():
         pytest.skip("the labelled dumps are not here")
     about = build_incident(read_evidence(open_evidence([str(folder)]), RulePack(())), several_hosts=False)
-    assert {entry.rank for entry in ranks_behind(about) if not entry.held} == {9, 14}
+    assert {entry.rank for entry in wavefront(about).behind if not entry.held} == {9, 14}
 
 
 @pytest.mark.parametrize(("op", "expected"), [("all_reduce", {}), ("broadcast", {1: False})])

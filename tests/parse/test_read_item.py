@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from hanglens.errors import InputError
 from hanglens.model import Parsed
-from hanglens.parse import build_index, read_item
+from hanglens.parse.dump_readers import DumpReaders
+from hanglens.parse.files import build_index, read_item
 from hanglens.scan import Pattern
 
 INDEX = build_index([Pattern("mark", "mark it")])
@@ -22,7 +23,7 @@ DUMP = 'Process 12: python train.py\nPython v3.10.0 (python3.10)\n\nThread 12 (i
 
 def read(data: bytes, name: str = "a.log") -> Parsed:
     """Read one file that holds these bytes."""
-    return read_item(name, len(data), partial(io.BytesIO, data), INDEX)
+    return read_item(name, len(data), partial(io.BytesIO, data), INDEX, DumpReaders(1))()
 
 
 @pytest.mark.parametrize(
@@ -126,7 +127,7 @@ def test_what_cannot_be_opened_is_a_gap(error: Exception) -> None:
     def opened() -> io.BytesIO:
         raise error
 
-    parsed = read_item("a.log", 10, opened, INDEX)
+    parsed = read_item("a.log", 10, opened, INDEX, DumpReaders(1))()
     assert [(gap.what, str(error) in gap.why) for gap in parsed.gaps] == [("a.log", True)]
     assert [about.kind for about in parsed.inputs] == ["unreadable"]
 

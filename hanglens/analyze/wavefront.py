@@ -1,0 +1,220 @@
+"""Who is waited for: from the call that each rank stands in to the rank at which the waiting begins.
+
+Groups wait for groups: a rank that is late in one may only wait in another. Each rank is taken to stand in its oldest unfinished call,
+since a GPU works in the order in which it was given work.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+
+from hanglens.groups import Group, Lane
+from hanglens.model import COMPLETED, Collective
+
+# Every rank passes the same number of elements to these; the others may differ legally.
+SYMMETRIC = {"all_reduce", "allreduce", "reduce", "broadcast", "_all_gather_base", "all_gather_into_tensor", "_reduce_scatter_base",
+             "reduce_scatter_tensor", "barrier", "all_reduce_barrier", "_allgather_base", "_broadcast_oop", "_reduce_oop"}  # fmt: skip
+# No rank finishes these before all have begun; the root of a broadcast may.
+NEEDS_ALL = SYMMETRIC - {"broadcast", "_broadcast_oop", "reduce", "_reduce_oop"} | {"all_to_all", "all_gather", "reduce_scatter"}
+
+PAIR = 2
+_PEER = re.compile(r"(?P<kind>send|recv) (?P<me>\d{1,6})(?:->|<-)(?P<peer>\d{1,6})$")
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """A rank that did not enqueue calls in which others of its group wait.
+
+    `held` says that it waits for somebody itself; `unexplained` that it does, but so do peers of its who went on to make the call;
+    `many` that most of the group have not made the call: then those who have may be the odd ones.
+    """
+
+    rank: int
+    group: str
+    seq: int
+    calls: tuple[Collective, ...]
+    held: bool
+    unexplained: bool = False
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The call that a rank stands in, its oldest unfinished one."""
+
+    group: Group
+    call: Collective
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """Where members of a group stand at one of its numbers."""
+
+    absent: frozenset[int] = frozenset()
+    inside: tuple[int, ...] = ()
+    past: bool = False
+
+
+@dataclass
+class Wavefront:
+    """Everything about who waits for whom in these groups; `dumped` are the ranks of which there is a dump."""
+
+    groups: Mapping[str, Group]
+    dumped: frozenset[int]
+    _waits: dict[tuple[str, int], _Wait] = field(default_factory=dict)
+    _delayed: dict[tuple[str, int], frozenset[int]] = field(default_factory=dict)
+
+    @cached_property
+    def outdated(self) -> frozenset[int]:
+        """Ranks whose dump is older than the others': a call that they had not made yet was completed, which needs all ranks."""
+        return frozenset(rank for group in self.groups.values() for rank in _outdated(group))
+
+    @cached_property
+    def heads(self) -> dict[int, Head]:
+        """The call that each rank stands in, where it has an unfinished one."""
+        oldest: dict[int, tuple[int, Group, Lane, int]] = {}
+        for group in self.groups.values():
+            for lanes in (group.lanes, group.p2p):
+                for rank, lane in lanes.items():
+                    if lane.open and (rank not in oldest or lane.records.places[lane.open[0]] < oldest[rank][0]):
+                        oldest[rank] = lane.records.places[lane.open[0]], group, lane, lane.open[0]
+        return {rank: Head(group, lane.at(row)) for rank, (_, group, lane, row) in oldest.items() if rank not in self.outdated}
+
+    @cached_property
+    def waits_for(self) -> dict[int, frozenset[int]]:
+        """For each rank that stands in a call, the ranks that keep it there; empty where none does, or none is known."""
+        return {rank: self._waited(rank, head) for rank, head in self.heads.items()}
+
+    def _waited(self, rank: int, head: Head) -> frozenset[int]:
+        if head.call.p2p:
+            return self._owed(head) or frozenset(peer for peer in self._partners(head) if self._elsewhere(peer, head))
+        wait = self._wait(head.group, head.call)
+        if wait.absent or wait.past:
+            return wait.absent
+        key = head.group.name, head.call.seq
+        if key not in self._delayed:
+            self._delayed[key] = frozenset(peer for peer in wait.inside if self._elsewhere(peer, head))
+        return self._delayed[key]
+
+    def _elsewhere(self, peer: int, head: Head) -> bool:
+        """Whether a peer that has made the same call stands in one that it made before."""
+        other = self.heads.get(peer)
+        return other is not None and (other.group.name, other.call.seq, other.call.p2p) != (head.group.name, head.call.seq, head.call.p2p)
+
+    def _wait(self, group: Group, call: Collective) -> _Wait:
+        key = group.name, call.seq
+        if key not in self._waits:
+            known = [rank for rank in group.members if rank in self.dumped and rank not in self.outdated]
+            absent = frozenset(rank for rank in known if group.enqueued(rank) < call.seq)
+            present = [rank for rank in known if rank not in absent]
+            past = [rank for rank in present if rank in group.lanes and group.lanes[rank].finished(call.seq)]
+            inside = tuple(rank for rank in present if rank not in past)
+            over = bool(past) and (call.call.op in NEEDS_ALL or len(inside) == 1)
+            self._waits[key] = _Wait(absent, inside, over and not absent)
+        return self._waits[key]
+
+    def _owed(self, head: Head) -> frozenset[int]:
+        """The other sides of a point-to-point call that have not made their part."""
+        lane = head.group.p2p[head.call.rank]
+        row = lane.row(head.call.seq)
+        wanted = [found for op in lane.ops(row) if (found := _PEER.match(op))] if row is not None else []
+        return frozenset(peer for found in wanted for peer in self._silent(head, found))
+
+    def _silent(self, head: Head, own: re.Match[str]) -> Iterator[int]:
+        number = int(own["peer"])
+        if number >= len(head.group.members):
+            return
+        peer = head.group.members[number]
+        lane = head.group.p2p.get(peer)
+        if peer not in self.dumped or peer in self.outdated or peer == head.call.rank or (lane and self._ended(head, lane)):
+            return
+        wanted = f"recv {number}<-{own['me']}" if own["kind"] == "send" else f"send {number}->{own['me']}"
+        if not (lane and any(wanted in lane.ops(row) for row in lane.open)):
+            yield peer
+
+    @staticmethod
+    def _ended(head: Head, lane: Lane) -> bool:
+        """The other side has ended the same call. Numbers count alike on both sides only where the group is these two."""
+        return len(head.group.members) == PAIR and lane.finished(head.call.seq)
+
+    def _partners(self, head: Head) -> frozenset[int]:
+        """In a group of two, the other one, as long as it has not ended the call."""
+        members = head.group.members
+        others = [peer for peer in members if peer != head.call.rank and peer in head.group.p2p] if len(members) == PAIR else []
+        return frozenset(peer for peer in others if not self._ended(head, head.group.p2p[peer]))
+
+    def _level(self, rank: int) -> bool:
+        """It stands in a call that all have made and none has finished: nobody is late there."""
+        head = self.heads.get(rank)
+        if head is None or not head.call.p2p:
+            return head is not None and not self._wait(head.group, head.call).past
+        pair = [head.group.p2p[peer] for peer in head.group.members if peer != rank and peer in head.group.p2p]
+        return not (pair and self._ended(head, pair[0]))
+
+    @cached_property
+    def behind(self) -> list[Behind]:
+        """For each group, the members that have not made the call in which others stand."""
+        found: list[Behind] = []
+        for group in self.groups.values():
+            late: dict[int, list[Collective]] = defaultdict(list)
+            for call in group.unfinished():
+                for rank in self._wait(group, call).absent:
+                    late[rank].append(call)
+            for rank, calls in sorted(late.items()):
+                first = min(call.seq for call in calls)
+                wait = self._wait(group, next(call for call in calls if call.seq == first))
+                many = len(wait.absent) > len(wait.inside) and not wait.past
+                found.append(self._behind(rank, [call for call in calls if call.seq == first], many=many))
+        known = {entry.rank for entry in found}
+        for head in self.heads.values():
+            owing = self._owed(head) - known if head.call.p2p else ()
+            found += [self._behind(rank, [head.call]) for rank in sorted(owing)]
+        return found
+
+    def _behind(self, rank: int, missed: Sequence[Collective], *, many: bool = False) -> Behind:
+        held = bool(self.waits_for.get(rank)) or self._level(rank)
+        return Behind(rank, missed[0].group, missed[0].seq, tuple(missed), held, held and self._unexplained(rank, missed), many)
+
+    def _unexplained(self, rank: int, missed: Sequence[Collective]) -> bool:
+        """Peers stand in a call of the same kind as this rank, and made the one that it misses all the same."""
+        kind = _kind(self.heads[rank])
+        peers = ((self.heads[call.rank], call) for call in missed if call.rank in self.heads)
+        return any(_kind(peer) == kind and peer.call != call for peer, call in peers)
+
+    @cached_property
+    def undumped(self) -> frozenset[int]:
+        """Members of a group with unfinished calls of which there is no dump."""
+        return frozenset(rank for group in self.groups.values() if group.pending for rank in group.members) - self.dumped
+
+    @cached_property
+    def ring(self) -> tuple[int, ...]:
+        """Ranks each of which waits for the next one, and the last for the first; empty if there is no such ring."""
+        try:
+            TopologicalSorter(self.waits_for).prepare()
+        except CycleError as error:
+            return tuple(error.args[1][:0:-1])
+        return ()
+
+
+def _kind(head: Head) -> tuple[str, str]:
+    """What a call is for, which the ranks of another pipeline stage or replica share: the group's purpose and the operation."""
+    return head.group.description, _PEER.sub(r"\g<kind>", head.call.call.op)
+
+
+def _outdated(group: Group) -> list[int]:
+    newest = max(map(_last_needing_all, group.lanes.values()), default=-1)
+    return [rank for rank in {*group.lanes, *group.status} if 0 <= group.enqueued(rank) < newest]
+
+
+def _last_needing_all(lane: Lane) -> int:
+    """The last number at which the rank completed a call that needs all ranks; -1 if it records none."""
+    records = lane.records
+    row = records.states.rfind(COMPLETED)
+    while row >= 0 and lane.dump.calls[records.calls[row]].op not in NEEDS_ALL:
+        row = records.states.rfind(COMPLETED, 0, row)
+    return records.seqs[row] if row >= 0 else -1

@@ -1,0 +1,235 @@
+"""The records of one flight-recorder dump as columns: a job of thousands of ranks has millions of them."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any
+
+from hanglens.model import STATES, Call, GroupRecords
+
+SHORT = 8  # elements; a list that is longer is looked at once, and known by its identity afterwards
+MOST_FRAMES = 256
+LARGEST_COUNT = (1 << 63) - 1
+
+_STATE = {name: number for number, name in enumerate(STATES)}
+_UNKNOWN = _STATE[""]
+_TORCH = re.compile(r"(?:^|/)torch/|^<|^\?\?$")
+_INTEGER = re.compile(r"-?\d{1,18}")
+
+
+def as_scalar(value: object) -> str | int | float | None:
+    """The value, or None for a container: no text is ever made of those, since they may nest without end."""
+    return value if isinstance(value, (str, int, float)) and value.__class__ is not bool else None
+
+
+def as_integer(value: object, default: int) -> int:
+    """An integer that fits 64 bits, also one written as text; else the default."""
+    if type(value) is int:
+        return value if abs(value) <= LARGEST_COUNT else default
+    return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else default
+
+
+@dataclass(frozen=True, slots=True)
+class _Book:
+    """The growing columns of one group."""
+
+    seqs: array[int] = field(default_factory=lambda: array("q"))
+    calls: array[int] = field(default_factory=lambda: array("I"))
+    states: bytearray = field(default_factory=bytearray)
+    places: array[int] = field(default_factory=lambda: array("I"))
+
+    def sorted(self) -> _Book:
+        """In the order of the file."""
+        order = sorted(range(len(self.places)), key=self.places.__getitem__)
+        return _Book(
+            array("q", map(self.seqs.__getitem__, order)), array("I", map(self.calls.__getitem__, order)),
+            bytearray(map(self.states.__getitem__, order)), array("I", map(self.places.__getitem__, order)),
+        )  # fmt: skip
+
+    def extend(self, other: _Book) -> None:
+        """Add the rows of another book."""
+        self.seqs.extend(other.seqs)
+        self.calls.extend(other.calls)
+        self.states.extend(other.states)
+        self.places.extend(other.places)
+
+
+_Raw = tuple[object, object, object]  # process_group, pg_id, is_p2p of a record
+
+
+class Columns:
+    """Takes records one after the other. `calls` are the distinct calls of the dump, `number` how many records were read.
+
+    Long lists that several records share (by identity, as a pickle keeps it) are walked once: otherwise a small file could
+    ask for endless work.
+    """
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.number = 0
+        self._known: dict[tuple[object, ...], int] = {}
+        self._books: dict[_Raw, _Book] = {}
+        self._sites: dict[int, str] = {}
+
+    def read(self, entries: Iterable[object]) -> None:
+        """Take all records. One that lacks a field, or has one of an odd type, is cleaned first; what is no record is passed over."""
+        for place, entry in enumerate(entries):
+            try:
+                self._add(place, _FIELDS(entry))  # type: ignore[arg-type]  # most are what they must be, and a look costs time
+            except (LookupError, TypeError, AttributeError, OverflowError):
+                if not isinstance(entry, dict):
+                    continue
+                self._add(place, _FIELDS(_clean(entry)))
+            self.number += 1
+
+    def _add(self, place: int, fields: tuple[Any, ...]) -> None:
+        group, number, p2p, seq, p2p_seq, op, state, sizes, dtypes, outputs, frames = fields
+        raw = (tuple(group) if type(group) is list else group, number, p2p)
+        book = self._books.get(raw)
+        if book is None:
+            book = self._books[raw] = _Book()
+        key = op, _shapes(sizes), _short(dtypes), _shapes(outputs), self._site(frames) if frames else ""
+        call = self._known.get(key)
+        if call is None:
+            call = self._known[key] = len(self.calls)
+            self.calls.append(_call(op, sizes, dtypes, outputs, key[-1]))
+        code = _STATE.get(state, _UNKNOWN)
+        book.seqs.append(p2p_seq if p2p is True else seq)  # refuses what is no integer
+        book.calls.append(call)
+        book.states.append(code)
+        book.places.append(place)
+
+    def _site(self, frames: list[object]) -> str:
+        """The innermost line outside of torch."""
+        site = self._sites.get(id(frames))
+        if site is None:
+            site = self._sites[id(frames)] = next(filter(None, map(self._site_of, frames[:MOST_FRAMES])), "")
+        return site
+
+    def _site_of(self, frame: object) -> str:
+        site = self._sites.get(id(frame))
+        if site is None:
+            site = self._sites[id(frame)] = _site_of(frame)
+        return site
+
+    def named(self) -> Iterator[tuple[int, str]]:
+        """The process's own number of each group that a record names, with that name."""
+        for group, number, _ in self._books:
+            name = _name(group)
+            if type(number) is int and name:
+                yield number, name
+
+    def groups(self, name_of: Callable[[str], str]) -> Iterator[GroupRecords]:
+        """The columns of each group; `name_of` names those that the records know by number only."""
+        merged: dict[tuple[str, str, bool], list[_Book]] = {}
+        for (group, number, p2p), book in self._books.items():
+            name = _name(group) or name_of(str(as_integer(number, -1)))
+            merged.setdefault((name, _description(group), p2p is True), []).append(book)
+        for (name, description, p2p), books in merged.items():
+            book = books[0]
+            for other in books[1:]:
+                book.extend(other)
+            book = book if len(books) == 1 else book.sorted()
+            yield GroupRecords(name, description, p2p, book.seqs, book.calls, bytes(book.states), book.places)
+
+
+# What is taken of each record, and in which order.
+_FIELDS = itemgetter(
+    "process_group", "pg_id", "is_p2p", "collective_seq_id", "p2p_seq_id", "profiling_name", "state", "input_sizes", "input_dtypes",
+    "output_sizes", "frames",
+)  # fmt: skip
+
+
+def _short(values: list[Any]) -> object:
+    """A hashable stand-in for a list: its elements, or its identity if it is long."""
+    return tuple(values) if len(values) <= SHORT else id(values)
+
+
+def _shapes(shapes: list[Any]) -> object:
+    """The same for a list of lists."""
+    if len(shapes) == 1:
+        shape = shapes[0]
+        return tuple(shape) if len(shape) <= SHORT else id(shape)
+    return tuple(map(_short, shapes)) if len(shapes) <= SHORT else id(shapes)
+
+
+def _name(group: object) -> str:
+    """Name of a record's process group; empty where the version does not keep it."""
+    return group[0] if type(group) is tuple and len(group) == 2 and isinstance(group[0], str) else ""
+
+
+def _description(group: object) -> str:
+    return group[1] if _name(group) and type(group) is tuple and isinstance(group[1], str) else ""
+
+
+def _clean(entry: Mapping[str, object]) -> dict[str, object]:
+    """The record with what is missing in it or of another type at its default."""
+    group, state, name = entry.get("process_group"), entry.get("state"), entry.get("profiling_name")
+    pair = isinstance(group, (list, tuple)) and len(group) == 2 and all(isinstance(text, str) for text in group)
+    seq, frames = entry.get("collective_seq_id", entry.get("seq_id")), entry.get("frames")
+    return {
+        "is_p2p": entry.get("is_p2p") is True,
+        "process_group": tuple(group) if pair and isinstance(group, (list, tuple)) else None,
+        "pg_id": as_integer(entry.get("pg_id"), -1),
+        "frames": frames if isinstance(frames, list) else None,
+        "profiling_name": name if isinstance(name, str) else "",
+        "input_sizes": _lists(entry.get("input_sizes")),
+        "output_sizes": _lists(entry.get("output_sizes")),
+        "input_dtypes": _texts(entry.get("input_dtypes")),
+        "state": state if isinstance(state, str) else "",
+        "collective_seq_id": as_integer(seq, -1),
+        "p2p_seq_id": as_integer(entry.get("p2p_seq_id"), -1),
+    }
+
+
+def _lists(value: object) -> list[list[int]]:
+    shapes = [shape for shape in value[:MOST_FRAMES] if isinstance(shape, (list, tuple))] if isinstance(value, list) else []
+    return [[size for size in shape[:MOST_FRAMES] if type(size) is int] for shape in shapes]
+
+
+def _texts(value: object) -> list[str]:
+    return [text for text in value[:MOST_FRAMES] if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def _call(op: object, sizes: object, dtypes: object, outputs: object, site: str) -> Call:
+    name = _op(op) if isinstance(op, str) else ""
+    return Call(name, _written(sizes), ",".join(_texts(dtypes)[:SHORT]), _elements(sizes), _elements(outputs), site)
+
+
+def _written(sizes: object) -> str:
+    shapes = _lists(sizes[:SHORT]) if isinstance(sizes, list) else []
+    text = "×".join(f"[{', '.join(map(str, shape[:SHORT]))}]" for shape in shapes)
+    more = len(sizes) - SHORT if isinstance(sizes, list) else 0
+    return f"{text} and {more} more" if more > 0 else text
+
+
+def _elements(sizes: object) -> int:
+    """How many elements all tensors have; shapes longer than any tensor's are cut."""
+    total = 0
+    for shape in sizes if isinstance(sizes, list) else ():
+        product = 1
+        for size in shape[:MOST_FRAMES] if isinstance(shape, (list, tuple)) else (0,):
+            product = min(product * (size if type(size) is int and 0 <= size <= LARGEST_COUNT else 0), LARGEST_COUNT)
+        total = min(total + product, LARGEST_COUNT)
+    return total
+
+
+def _site_of(frame: object) -> str:
+    """`file:line function`, or nothing for a frame of torch itself."""
+    if not isinstance(frame, dict):
+        return ""
+    function, file, line = (as_scalar(frame.get(key)) for key in ("name", "filename", "line"))
+    outside = isinstance(file, str) and file and not _TORCH.search(file)
+    return f"{str(file)[-300:]}:{str(line)[:20]} {str(function)[:200]}" if outside else ""
+
+
+@lru_cache(maxsize=4096)
+def _op(profiling_name: str) -> str:
+    """`nccl:send 1->2` is `send 1->2`."""
+    backend, colon, op = profiling_name.partition(":")
+    return op if colon and backend.isidentifier() else profiling_name
