@@ -29,6 +29,7 @@ def recorder_facts(incident: Incident) -> Iterator[Fact]:
         yield from _ring(front)
         yield from _late(front)
         yield from _extra(front)
+        yield from _alone(front)
 
 
 def _all_equal(incident: Incident) -> Iterator[Fact]:
@@ -58,9 +59,11 @@ def _ring(front: Wavefront) -> Iterator[Fact]:
 
 
 def _late(front: Wavefront) -> Iterator[Fact]:
-    """Ranks that wait themselves, and are late all the same where peers who wait alike are not."""
+    """Ranks that stand in a call themselves, which may not be what makes them late. One fact for each rank."""
+    told: set[int] = set()
     for entry in front.behind:
-        if entry.unexplained:
+        if entry.unexplained and entry.rank not in told:
+            told.add(entry.rank)
             own = front.heads[entry.rank].call
             yield Fact(
                 name="rank.maybe_late", ranks=(entry.rank,), evidence=tuple(map(cite_collective, (*entry.calls[:2], own))),
@@ -79,3 +82,14 @@ def _extra(front: Wavefront) -> Iterator[Fact]:
                 name="collective.extra_call", ranks=made, evidence=tuple(map(cite_collective, entry.calls[:4])),
                 values={"op": entry.calls[0].call.op, "group": entry.group, "seq": entry.seq, "made": len(made)},
             )  # fmt: skip
+
+
+def _alone(front: Wavefront) -> Iterator[Fact]:
+    """What every other member has finished is unfinished on these ranks: their GPU may be stuck, or their dump is a moment older."""
+    for rank in front.unfinished_alone:
+        head = front.heads[rank]
+        peers = [lane.call(head.call.seq) for lane in (head.group.p2p if head.call.p2p else head.group.lanes).values() if lane.rank != rank]
+        yield Fact(
+            name="rank.unfinished_alone", ranks=(rank,), evidence=tuple(cite_collective(call) for call in (head.call, *peers[:2]) if call),
+            values={"op": head.call.call.op, "group": head.call.group, "seq": head.call.seq},
+        )  # fmt: skip

@@ -30,8 +30,8 @@ _PEER = re.compile(r"(?P<kind>send|recv) (?P<me>\d{1,6})(?:->|<-)(?P<peer>\d{1,6
 class Behind:
     """A rank that did not enqueue calls in which others of its group wait.
 
-    `held` says that it waits for somebody itself; `unexplained` that it does, but so do peers of its who went on to make the call;
-    `many` that most of the group have not made the call: then those who have may be the odd ones.
+    `held` says that it stands in an unfinished call itself; `unexplained` that this may not be what keeps it: peers who stand in a call of
+    the same kind went on, or nobody is known whom it waits for there; `many` that most of the group have not made the call: then those who have may be the odd ones.
     """
 
     rank: int
@@ -181,10 +181,19 @@ class Wavefront:
         return Behind(rank, missed[0].group, missed[0].seq, tuple(missed), held, held and self._unexplained(rank, missed), many)
 
     def _unexplained(self, rank: int, missed: Sequence[Collective]) -> bool:
-        """Peers stand in a call of the same kind as this rank, and made the one that it misses all the same."""
+        """Peers stand in a call of the same kind as this rank, and made the one that it misses all the same; or nothing keeps it there."""
+        if self.heads[rank].call.p2p and not self.waits_for.get(rank):
+            return True
         kind = _kind(self.heads[rank])
         peers = ((self.heads[call.rank], call) for call in missed if call.rank in self.heads)
         return any(_kind(peer) == kind and peer.call != call for peer, call in peers)
+
+    @cached_property
+    def unfinished_alone(self) -> tuple[int, ...]:
+        """Ranks that made every call their peers made, and have not finished one that all others have."""
+        behind = {entry.rank for entry in self.behind}
+        stuck = (rank for rank in self.heads if rank not in behind and not self.waits_for[rank] and not self._level(rank))
+        return tuple(sorted(stuck))
 
     @cached_property
     def undumped(self) -> frozenset[int]:

@@ -30,37 +30,52 @@ def groups_of(rank: int) -> dict[str, tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Op:
-    """One step of a rank's program; without a group it waits for the GPU."""
+    """One step of a rank's program; without a group it waits for the GPU. `number` counts in the group, `pair` between two ranks."""
 
     group: str = ""
     name: str = ""
     members: tuple[int, ...] = ()
     p2p: bool = False
     number: int = 0
+    pair: int = 0
+
+    @property
+    def sends(self) -> bool:
+        """A GPU goes on with other work while it sends."""
+        return self.name.startswith("send")
+
+    def meets(self, other: Op) -> bool:
+        """Both are parts of one call."""
+        if self.p2p or other.p2p:
+            return self.p2p and other.p2p and (self.members, self.pair) == (other.members, other.pair) and self.sends != other.sends
+        return (self.group, self.number) == (other.group, other.number)
 
 
-def program(rank: int, steps: int, batches: int) -> list[Op]:
-    """Forward and backward through the stages for each batch, then the reductions, again and again."""
+def program(rank: int) -> list[Op]:
+    """Three steps: forward and backward through the stages for two batches, then the reductions."""
     named = {name.split()[0]: (name, members) for name, members in groups_of(rank).items()}
-    counted: dict[tuple[str, bool], int] = defaultdict(int)
+    last = rank >= TP * DP
+    peer = rank - TP * DP if last else rank + TP * DP
+    counted: dict[object, int] = defaultdict(int)
     ops: list[Op] = []
 
     def do(kind: str, name: str) -> None:
         group, members = named[kind]
         p2p = name.startswith(("send", "recv"))
-        counted[group, p2p] += 1
-        ops.append(Op(group, name, members, p2p, counted[group, p2p]))
+        for key in ((group, p2p), (kind, name)):
+            counted[key] += 1
+        ops.append(Op(group, name, (min(rank, peer), max(rank, peer)) if p2p else members, p2p, counted[group, p2p], counted[kind, name]))
 
-    last = rank >= TP * DP
-    for _ in range(steps):
-        for _ in range(batches):
+    for _ in range(3):
+        for _ in range(2):
             if last:
                 do("pp", "recv 1<-0")
             do("tp", "all_reduce")
             do("tp", "_all_gather_base")
-            do("pp", "send 1->0" if last else "send 0->1")
-        for _ in range(0 if last else batches):
-            do("pp", "recv 0<-1")
+            # Megatron sends one way in the group of the pipeline, and the other way in the default group.
+            do("world", f"send {rank}->{peer}") if last else do("pp", "send 0->1")
+        for _ in range(0 if last else 2):
+            do("world", f"recv {rank}<-{peer}")
             do("tp", "all_reduce")
         do("dp", "all_reduce")
         do("world", "all_reduce")
@@ -70,14 +85,15 @@ def program(rank: int, steps: int, batches: int) -> list[Op]:
 
 @dataclass
 class Rank:
-    """How far a rank's host has launched its program, and how far its GPU has come."""
+    """How far a rank's host has launched its program, how far its GPU has come, and what it is sending meanwhile."""
 
     ops: list[Op]
-    host: int = 0
-    done: int = 0
     host_stops: int | None = None
     gpu_stops: int | None = None
-    seen: set[int] = field(default_factory=set)
+    host: int = 0
+    gpu: int = 0
+    sending: list[int] = field(default_factory=list)
+    ended: set[int] = field(default_factory=set)
 
     def launch(self) -> bool:
         """Launch what can be launched; whether anything was."""
@@ -87,31 +103,48 @@ class Rank:
         return self.host > began
 
     def _idle(self) -> bool:
-        return self.done >= self.host and self.gpu_stops is None
+        return self.gpu >= self.host and not self.sending and self.gpu_stops is None
 
-    def head(self) -> Op | None:
+    def head(self) -> int | None:
         """What the GPU works on; waits of the host are nothing to it."""
-        while self.done < self.host and not self.ops[self.done].group:
-            self.done += 1
-        return self.ops[self.done] if self.done < self.host else None
+        while self.gpu < self.host and (not self.ops[self.gpu].group or self.ops[self.gpu].sends):
+            if self.ops[self.gpu].sends:
+                self.sending.append(self.gpu)
+            self.gpu += 1
+        return self.gpu if self.gpu < self.host else None
+
+    def part(self, op: Op) -> int | None:
+        """The place of this rank's own part of a call, if its GPU has come to it."""
+        head = self.head()
+        places = [*self.sending, *([head] if head is not None else [])]
+        return next((place for place in places if self.ops[place] is op or self.ops[place].meets(op)), None)
+
+    def end(self, place: int) -> None:
+        """The call is over."""
+        self.ended.add(place)
+        if place in self.sending:
+            self.sending.remove(place)
+        else:
+            self.gpu += 1
 
 
 def run(host_stops: dict[int, int], gpu_stops: dict[int, int], *, active: bool = False) -> list[object]:
     """The dumps of all ranks after everything has come to rest; with only what is not completed if `active`.
 
-    Faults: the step of its program at which a rank's host or GPU stops.
+    Faults: the step of its program at which a rank's host stops, or at which it stops to see what its GPU has done.
     """
-    ranks = [Rank(program(r, 3, 2), host_stops=host_stops.get(r), gpu_stops=gpu_stops.get(r)) for r in WORLD]
+    ranks = [Rank(program(r), host_stops.get(r), gpu_stops.get(r)) for r in WORLD]
     moving = True
     while moving:
         moving = any([rank.launch() for rank in ranks])
-        heads = [rank.head() for rank in ranks]
-        for number, op in enumerate(heads):
-            matched = op is not None and all(_same(op, heads[peer]) for peer in op.members)
-            if op is not None and matched and number == op.members[0]:
+        for rank in ranks:
+            head = rank.head()
+            op = rank.ops[head] if head is not None else None
+            parts = [ranks[peer].part(op) for peer in op.members] if op else [None]
+            if op and all(part is not None for part in parts):
                 moving = True
-                for peer in op.members:
-                    ranks[peer].done += 1
+                for peer, part in zip(op.members, parts, strict=True):
+                    ranks[peer].end(part or 0)
     members: list[GroupMembers] = [members_of(name, *found, description=name.split()[0]) for r in WORLD for name, found in groups_of(r).items()]
     records = [record for r in WORLD for record in _records(r, ranks[r])]
     counters = {(record.rank, record.group): status(record.rank, record.seq, record.group) for record in records if not record.p2p}
@@ -119,15 +152,11 @@ def run(host_stops: dict[int, int], gpu_stops: dict[int, int], *, active: bool =
     return [*dumps(*WORLD), *dict.fromkeys(members), *kept, *counters.values()]
 
 
-def _same(op: Op, other: Op | None) -> bool:
-    return other is not None and (op.group, op.number, op.p2p) == (other.group, other.number, other.p2p)
-
-
 def _records(rank: int, state: Rank) -> list[Recorded]:
-    broken = len(state.ops) if state.gpu_stops is None else state.gpu_stops
+    seen = len(state.ops) if state.gpu_stops is None else state.gpu_stops
     return [
         call(rank, op.number, op.name, group=op.group, p2p=op.p2p, record=place,
-             state="completed" if place < min(state.done, broken) else "scheduled")
+             state="completed" if place in state.ended and place < seen else "scheduled")
         for place, op in enumerate(state.ops[: state.host])
         if op.group
     ]  # fmt: skip
