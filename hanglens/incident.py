@@ -55,11 +55,12 @@ class Member:
         return self.standings[-1] if self.standings else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Incident:
-    """One incident. `parsed` has global ranks filled in; `members` are the ranks, `others` the processes that are none.
+    """One incident, equal only to itself.
 
-    `groups` are the process groups by name, with what every rank recorded of them.
+    `parsed` has global ranks filled in; `members` are the ranks, `others` the processes that are none. `groups` are the process groups by
+    name, with what every rank recorded of them.
     """
 
     parsed: Parsed

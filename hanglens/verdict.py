@@ -16,6 +16,8 @@ Confidence = Literal["confirmed", "likely", "possible"]
 Role = Literal["cause", "contributing", "cascade", "observation", "ruled-out"]
 RankStateName = Literal["running", "waiting", "stopped", "gone", "failed", "idle", "unknown"]
 
+MOST_LANES = 32  # ranks of one communicator's table
+
 CONFIDENCES: tuple[Confidence, ...] = ("possible", "likely", "confirmed")
 
 
@@ -150,7 +152,10 @@ class CollectiveCell(Value, frozen=True):
 
 
 class CommunicatorTable(Value, frozen=True):
-    """A communicator or process group, with the table around the odd call."""
+    """A communicator or process group, with the table around the odd call.
+
+    Of a group of more than MOST_LANES ranks the table holds those that differ, and some of the others.
+    """
 
     id: str
     name: str

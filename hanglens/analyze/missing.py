@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hanglens.analyze.blocked import kernel_wait, may_idle, parked, polls, reads_file, runs, sleeps, slow_work, stands_still, wait_of
 from hanglens.analyze.cite import cite, cite_collective, cite_event, cite_frame, unique
 from hanglens.analyze.ras import ras_facts
-from hanglens.analyze.recorder import recorder_facts, wavefront
+from hanglens.analyze.recorder import differences, wavefront
 from hanglens.analyze.stacks import counts_of, moved
 from hanglens.analyze.stages import stage_facts, track_of
 from hanglens.analyze.watchdog import behind_by_signal, timeouts
@@ -29,6 +29,7 @@ class Case:
     op: str = ""
     where: str = ""
     first: bool = False
+    waiting: set[int] = field(default_factory=set)
 
     def add(self, kind: str, evidence: list[Evidence]) -> None:
         """Another kind of evidence."""
@@ -116,15 +117,20 @@ def _op(waiting: list[Member]) -> str:
 
 
 def _by_recorder(incident: Incident, cases: dict[int, Case]) -> None:
-    if any(fact.name.endswith("_mismatch") for fact in recorder_facts(incident)):
+    if differences(incident):
         return
-    for entry in wavefront(incident).behind:
+    front = wavefront(incident)
+    for entry in front.behind:
         if entry.held or entry.many:  # where most are late, the few may have made a call too many
             continue
         case = cases[entry.rank]
         case.op = case.op or entry.calls[0].call.op
         case.first = case.first or entry.seq <= 1
-        case.add("flight-recorder", [cite_collective(call) for call in entry.calls[:2]])
+        case.waiting |= {call.rank for call in entry.calls}
+        last = front.last(entry.rank)
+        if last:
+            case.where = case.where or " ".join(f"own code after {last.call.op} #{last.seq} {last.call.site}".split())
+        case.add("flight-recorder", [cite_collective(call) for call in (*entry.calls[:2], *([last] if last else []))])
 
 
 def _by_watchdog(incident: Incident, cases: dict[int, Case]) -> None:
@@ -187,7 +193,7 @@ def _fact(incident: Incident, rank: int, case: Case) -> Fact:
             "seen": _seen(incident, member, case),
             "pid": str(member.pid) if member and member.pid else "PID",
             "of": incident.world_size or len(_everyone(incident)) or len(incident.members),
-            "waiting": len([m for m in waiting_members(incident) if _who(m) != rank]) or (incident.world_size or 1) - 1,
+            "waiting": sum(_who(m) != rank for m in waiting_members(incident)) or len(case.waiting) or (incident.world_size or 1) - 1,
             "engine": track.engine if track else "",
         },
         evidence=unique([*_own_evidence(evidence, rank), *_process_evidence(member), *evidence])[:12],

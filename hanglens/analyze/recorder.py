@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from hanglens.analyze.cite import cite_collective
 from hanglens.analyze.mismatches import inverted_orders, mismatches
@@ -12,24 +13,28 @@ from hanglens.incident import Incident
 from hanglens.verdict import Fact
 
 
+@lru_cache(maxsize=1)
 def wavefront(incident: Incident) -> Wavefront:
-    """Who waits for whom, by the dumps of this incident."""
+    """Who waits for whom, by the dumps of this incident. Several analyses ask for it."""
     return Wavefront(incident.groups, frozenset(dump.rank for dump in incident.parsed.recorder_dumps))
 
 
+@lru_cache(maxsize=1)
+def differences(incident: Incident) -> tuple[Fact, ...]:
+    """Calls that differ between the members of a group, and groups that two ranks entered in opposite order."""
+    return (*(fact for group in incident.groups.values() for fact in mismatches(group)), *inverted_orders(incident.groups))
+
+
 def recorder_facts(incident: Incident) -> Iterator[Fact]:
-    """Mismatches, inverted orders, rings and equality; who is behind is told by the wavefront."""
+    """Mismatches and inverted orders; where there are none, what only may be wrong, and equality. `missing` tells who is late."""
     if len(incident.parsed.recorder_dumps) < 2:
         return
-    found = [fact for group in incident.groups.values() for fact in mismatches(group)] + list(inverted_orders(incident.groups))
-    yield from found
-    if not found:
-        yield from _all_equal(incident)
+    yield from differences(incident)
+    if not differences(incident):
         front = wavefront(incident)
-        yield from _ring(front)
-        yield from _late(front)
-        yield from _extra(front)
-        yield from _alone(front)
+        for analysis in (_ring, _late, _extra, _alone, _wedged):
+            yield from analysis(front)
+        yield from _all_equal(incident)
 
 
 def _all_equal(incident: Incident) -> Iterator[Fact]:
@@ -92,4 +97,15 @@ def _alone(front: Wavefront) -> Iterator[Fact]:
         yield Fact(
             name="rank.unfinished_alone", ranks=(rank,), evidence=tuple(cite_collective(call) for call in (head.call, *peers[:2]) if call),
             values={"op": head.call.call.op, "group": head.call.group, "seq": head.call.seq},
+        )  # fmt: skip
+
+
+def _wedged(front: Wavefront) -> Iterator[Fact]:
+    """A group whose members all stand in one call, for which ranks outside of it wait."""
+    for head in front.wedged:
+        calls = [call for call in (lane.call(head.call.seq) for lane in head.group.lanes.values()) if call]
+        ranks = tuple(sorted(call.rank for call in calls))
+        yield Fact(
+            name="collective.wedged_group", ranks=ranks, evidence=tuple(map(cite_collective, calls[:4])),
+            values={"op": head.call.call.op, "group": head.call.group, "seq": head.call.seq, "of": len(head.group.members)},
         )  # fmt: skip

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Literal
 
 from hanglens.analyze.mismatches import mismatches
+from hanglens.analyze.recorder import wavefront
 from hanglens.analyze.stacks import moved
 from hanglens.analyze.stages import stage_of_ranks
 from hanglens.groups import Group, Lane
 from hanglens.incident import Incident, Member
 from hanglens.model import Collective, Event
 from hanglens.verdict import (
+    MOST_LANES,
     CollectiveCell,
     CommunicatorTable,
     Fact,
@@ -27,9 +30,9 @@ from hanglens.verdict import (
 
 FRAMES = 24  # of a stack group that are shown
 AROUND = 3  # sequence numbers shown on each side of the odd call
-MOST_LANES = 32  # ranks of one group's table
 MOST_TABLES = 24  # groups whose calls are shown
 MOST_SPANS = 400
+MOST_WAITS = 4096
 
 Facts = Mapping[str, Sequence[Fact]]
 
@@ -39,18 +42,23 @@ def rank_rows(incident: Incident, facts: Facts) -> tuple[RankRow, ...]:
     states = _states(facts)
     stages = stage_of_ranks(incident)
     last = _last_events(incident)
-    return tuple(_rank_row(member, states, stages, last) for member in incident.members)
+    calls = {rank: head.call for rank, head in wavefront(incident).heads.items()}
+
+    def row(member: Member) -> RankRow:
+        rank = member.rank or 0
+        stage, event, call = stages.get(rank), last.get(rank), calls.get(rank)
+        state = states.get(rank) or _state_of(member)
+        return RankRow(
+            rank=rank, host=member.host, pid=member.pid, device=member.device, collected=member.collected, how_known=member.how_known,
+            state="waiting" if call and state == "unknown" else state, stage=getattr(stage, "title", None),
+            last_event=_last_event(event) if event else None, waiting_in=_waiting_in(member) or (_recorded(call) if call else None),
+        )  # fmt: skip
+
+    return tuple(map(row, incident.members))
 
 
-def _rank_row(member: Member, states: dict[int, RankStateName], stages: Mapping[int, object], last: dict[int, Event]) -> RankRow:
-    rank = member.rank or 0
-    stage = stages.get(rank)
-    event = last.get(rank)
-    return RankRow(
-        rank=rank, host=member.host, pid=member.pid, device=member.device, state=states.get(rank) or _state_of(member),
-        collected=member.collected, stage=getattr(stage, "title", None),
-        last_event=_last_event(event) if event else None, waiting_in=_waiting_in(member), how_known=member.how_known,
-    )  # fmt: skip
+def _recorded(call: Collective) -> str:
+    return f"{call.call.op} #{call.seq} (group {call.group})"
 
 
 def _last_event(event: Event) -> LastEvent:
@@ -100,7 +108,7 @@ def _earlier(a: Event, b: Event) -> bool:
 
 
 def waits(incident: Incident, facts: Facts) -> tuple[Wait, ...]:
-    """Who waits for whom: members of a collective for the absent, callers for their workers."""
+    """Who waits for whom: members of a collective for the absent, callers for their workers; without stacks, by the flight recorders."""
     found: list[Wait] = []
     for name in ("rank.missing_from_collective", "rank.stopped", "rank.gone"):
         for fact in facts.get(name, ()):
@@ -111,6 +119,10 @@ def waits(incident: Incident, facts: Facts) -> tuple[Wait, ...]:
         if caller.standing and caller.standing.kind == "rpc-wait":
             busy = [m for m in incident.members if not (m.standing and m.standing.kind == "idle")] or incident.members
             found += [Wait(who=f"pid {caller.pid}", for_whom=m.rank or 0, in_what=_waiting_in(caller) or "") for m in busy]
+    front = wavefront(incident)
+    if not found:
+        edges = ((rank, peer) for rank, peers in sorted(front.waits_for.items()) for peer in sorted(peers))
+        found = [Wait(who=rank, for_whom=peer, in_what=_recorded(front.heads[rank].call)) for rank, peer in islice(edges, MOST_WAITS)]
     return tuple(dict.fromkeys(found))
 
 

@@ -30,8 +30,9 @@ _PEER = re.compile(r"(?P<kind>send|recv) (?P<me>\d{1,6})(?:->|<-)(?P<peer>\d{1,6
 class Behind:
     """A rank that did not enqueue calls in which others of its group wait.
 
-    `held` says that it stands in an unfinished call itself; `unexplained` that this may not be what keeps it: peers who stand in a call of
-    the same kind went on, or nobody is known whom it waits for there; `many` that most of the group have not made the call: then those who have may be the odd ones.
+    `held`: it stands in an unfinished call itself. `unexplained`: it does, but that may not be what keeps it, since peers who stand in a
+    call of the same kind went on, or nobody is known whom it waits for there. `many`: most of the group have not made the call, so that
+    those who have may be the odd ones.
     """
 
     rank: int
@@ -156,6 +157,12 @@ class Wavefront:
         pair = [head.group.p2p[peer] for peer in head.group.members if peer != rank and peer in head.group.p2p]
         return not (pair and self._ended(head, pair[0]))
 
+    def last(self, rank: int) -> Collective | None:
+        """The newest record of a rank."""
+        lanes = (lanes[rank] for group in self.groups.values() for lanes in (group.lanes, group.p2p) if rank in lanes)
+        newest = max(lanes, key=lambda lane: lane.records.places[-1], default=None)
+        return newest.at(len(newest.records.seqs) - 1) if newest else None
+
     @cached_property
     def behind(self) -> list[Behind]:
         """For each group, the members that have not made the call in which others stand."""
@@ -194,6 +201,16 @@ class Wavefront:
         behind = {entry.rank for entry in self.behind}
         stuck = (rank for rank in self.heads if rank not in behind and not self.waits_for[rank] and not self._level(rank))
         return tuple(sorted(stuck))
+
+    @cached_property
+    def wedged(self) -> tuple[Head, ...]:
+        """Calls that all members made and none has finished, in which ranks of other groups see their waiting begin."""
+        stuck: dict[tuple[str, int], Head] = {}
+        for rank in sorted(frozenset().union(*self.waits_for.values())):
+            head = self.heads.get(rank)
+            if head and not head.call.p2p and not self.waits_for[rank] and self._level(rank):
+                stuck.setdefault((head.group.name, head.call.seq), head)
+        return tuple(stuck.values())
 
     @cached_property
     def undumped(self) -> frozenset[int]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from hanglens.model import STATES, Call, GroupRecords
+from hanglens.model import COMPLETED, STATES, Call, GroupRecords
 
 SHORT = 8  # elements; a list that is longer is looked at once, and known by its identity afterwards
 MOST_FRAMES = 256
@@ -88,7 +88,7 @@ class Columns:
             self.number += 1
 
     def _add(self, place: int, fields: tuple[Any, ...]) -> None:
-        group, number, p2p, seq, p2p_seq, op, state, sizes, dtypes, outputs, frames = fields
+        group, number, p2p, seq, p2p_seq, op, state, sizes, dtypes, outputs, frames, retired = fields
         raw = (tuple(group) if type(group) is list else group, number, p2p)
         book = self._books.get(raw)
         if book is None:
@@ -98,7 +98,7 @@ class Columns:
         if call is None:
             call = self._known[key] = len(self.calls)
             self.calls.append(_call(op, sizes, dtypes, outputs, key[-1]))
-        code = _STATE.get(state, _UNKNOWN)
+        code = COMPLETED if retired is True and not op.startswith(_WITH_EVENTS) else _STATE.get(state, _UNKNOWN)
         book.seqs.append(p2p_seq if p2p is True else seq)  # refuses what is no integer
         book.calls.append(call)
         book.states.append(code)
@@ -141,8 +141,11 @@ class Columns:
 # What is taken of each record, and in which order.
 _FIELDS = itemgetter(
     "process_group", "pg_id", "is_p2p", "collective_seq_id", "p2p_seq_id", "profiling_name", "state", "input_sizes", "input_dtypes",
-    "output_sizes", "frames",
+    "output_sizes", "frames", "retired",
 )  # fmt: skip
+
+# Backends that see on the GPU how far a call is. The others (gloo) leave the state at scheduled, and only retire what has ended.
+_WITH_EVENTS = ("nccl:", "xccl:", "hccl:")
 
 
 def _short(values: list[Any]) -> object:
@@ -182,6 +185,7 @@ def _clean(entry: Mapping[str, object]) -> dict[str, object]:
         "output_sizes": _lists(entry.get("output_sizes")),
         "input_dtypes": _texts(entry.get("input_dtypes")),
         "state": state if isinstance(state, str) else "",
+        "retired": entry.get("retired") is True,
         "collective_seq_id": as_integer(seq, -1),
         "p2p_seq_id": as_integer(entry.get("p2p_seq_id"), -1),
     }

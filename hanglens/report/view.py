@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hanglens.report.plain import clean
 from hanglens.verdict import (
+    MOST_LANES,
     CollectiveCell,
     CommunicatorTable,
     Diagnosis,
@@ -270,7 +271,8 @@ def _matrix(table: CommunicatorTable) -> Matrix:
     cells = {(cell.rank, cell.seq): cell for cell in table.divergence}
     seqs = tuple(sorted({cell.seq for cell in table.divergence}))
     equal: dict[object, list[int]] = {}
-    for rank in sorted({cell.rank for cell in table.divergence} | (set(table.members) if seqs else set())):
+    whole = seqs and len(table.members) <= MOST_LANES
+    for rank in sorted({cell.rank for cell in table.divergence} | (set(table.members) if whole else set())):
         row = tuple(cells.get((rank, seq)) for seq in seqs)
         equal.setdefault(tuple(cell and (cell.op, cell.size, cell.state, cell.odd) for cell in row), []).append(rank)
     rows = tuple((ranges(ranks), tuple(cells.get((ranks[0], seq)) for seq in seqs)) for ranks in equal.values())

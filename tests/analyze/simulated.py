@@ -136,7 +136,7 @@ def run(host_stops: dict[int, int], gpu_stops: dict[int, int], *, active: bool =
     ranks = [Rank(program(r), host_stops.get(r), gpu_stops.get(r)) for r in WORLD]
     moving = True
     while moving:
-        moving = any([rank.launch() for rank in ranks])
+        moving = bool(sum(rank.launch() for rank in ranks))
         for rank in ranks:
             head = rank.head()
             op = rank.ops[head] if head is not None else None
@@ -145,7 +145,9 @@ def run(host_stops: dict[int, int], gpu_stops: dict[int, int], *, active: bool =
                 moving = True
                 for peer, part in zip(op.members, parts, strict=True):
                     ranks[peer].end(part or 0)
-    members: list[GroupMembers] = [members_of(name, *found, description=name.split()[0]) for r in WORLD for name, found in groups_of(r).items()]
+    members: list[GroupMembers] = [
+        members_of(name, *found, description=name.split()[0]) for r in WORLD for name, found in groups_of(r).items()
+    ]
     records = [record for r in WORLD for record in _records(r, ranks[r])]
     counters = {(record.rank, record.group): status(record.rank, record.seq, record.group) for record in records if not record.p2p}
     kept = [record for record in records if not active or record.state != "completed"]

@@ -98,7 +98,7 @@ def _pair(**second: object) -> tuple[Recorded, Recorded]:
         ((call(0, 7, "all_gather"), call(1, 7, "all_gather", size=(8,))), {"collective.all_equal": [(0, 1)]}),
         ((call(0, 7), call(1, 7), call(2, 7, size=(8,))), {"collective.size_mismatch": [(2,)]}),
         ((call(0, 7), call(1, 7)), {"collective.all_equal": [(0, 1)]}),
-        ((call(0, 7), call(1, 7, state="completed")), {"collective.all_equal": [(0,)]}),
+        ((call(0, 7), call(1, 7, state="completed")), {"collective.all_equal": [(0,)], "rank.unfinished_alone": [(0,)]}),
     ],
     ids="op size dtype one-finished other-group finished other-number uneven-op majority equal one-left".split(),
 )

@@ -19,7 +19,10 @@ from hanglens.parse.places import read_place
 
 SHARED = Path(__file__).parents[3] / "shared"
 
-FRAMES = [{"name": "all_reduce", "filename": "/lib/torch/distributed/c10d.py", "line": 3068}, {"name": "step", "filename": "train.py", "line": 13}]
+FRAMES = [
+    {"name": "all_reduce", "filename": "/lib/torch/distributed/c10d.py", "line": 3068},
+    {"name": "step", "filename": "train.py", "line": 13},
+]
 
 
 def entry(seq: int, **more: object) -> dict[str, object]:
@@ -52,7 +55,7 @@ def records(parsed: Parsed) -> list[Collective]:
 
 
 def test_a_record_becomes_a_collective() -> None:
-    """What was called arrives, the operation without its backend, with the innermost line outside of torch; the record's index refers to it."""
+    """What was called arrives, without its backend's name, with the innermost line outside of torch and the record's index."""
     parsed = read(dump(entry(5), entry(6, state="scheduled", retired=False)))
     first, second = records(parsed)
     assert (first.rank, first.group, first.seq, first.state) == (3, "0", 5, "completed")
