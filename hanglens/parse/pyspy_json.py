@@ -28,17 +28,17 @@ def _stack(thread: _Object, ref: SourceRef, place: Place) -> Stack:
     frames = [frame for frame in _list(thread, "frames")[:MAX_FRAMES] if isinstance(frame, dict)]
     pid, info = _number(thread, "pid"), thread.get("process_info")
     return Stack(
-        frames=tuple(_frame(frame, ref) for frame in frames), ref=ref, tool="py-spy", rank=place.rank, group=place.group,
+        frames=tuple(_frame(frame) for frame in frames), ref=ref, tool="py-spy", rank=place.rank, group=place.group,
         pid=pid if pid is not None else place.pid, thread=_text(thread, "thread_name"), thread_id=_thread_id(thread),
         state=_state(thread), command=_text(info, "command_line") if isinstance(info, dict) else "", locals=_locals(frames),
     )  # fmt: skip
 
 
-def _frame(frame: _Object, ref: SourceRef) -> Frame:
+def _frame(frame: _Object) -> Frame:
     name = _text(frame, "name")
     file = _text(frame, "short_filename") or _text(frame, "filename") or _text(frame, "module").rpartition("/")[2]
     line = _number(frame, "line") or None  # native frames without symbols have line 0
-    return Frame(name, file, line, f"{name} ({file}:{line})" if line else f"{name} ({file})", ref)
+    return Frame(name, file, line, f"{name} ({file}:{line})" if line else f"{name} ({file})")
 
 
 def _locals(frames: list[_Object]) -> dict[str, str]:

@@ -122,7 +122,7 @@ def _frames_of(stack: Stack, rank: int | None, joined: str, start: int, end: int
     cited = []
     for number in numbers:
         frame = stack.frames[number]
-        ref = frame.ref or stack.ref
+        ref = frame.ref(stack.ref)
         context = tuple(f.text or f.function for f in stack.frames[max(0, number - 2) : number + 3])
         text = frame.text or frame.function
         cited.append(Evidence(file=ref.file, line=ref.line, record=ref.record, text=text, context=context, rank=rank))
