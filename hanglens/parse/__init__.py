@@ -31,6 +31,7 @@ from hanglens.parse.blocks import Place
 from hanglens.parse.flight_recorder import HOW_TO_GET as HOW_TO_DUMP
 from hanglens.parse.flight_recorder import is_flight_recorder, parse_flight_recorder
 from hanglens.parse.places import read_place
+from hanglens.parse.pyspy_file import LARGEST, is_pyspy_file, read_pyspy_file
 from hanglens.parse.ras import HOW_TO_GET as HOW_TO_ASK
 from hanglens.parse.ras_json import is_ras_json, parse_ras_json
 from hanglens.parse.text import PatternIndex, read_text
@@ -39,6 +40,7 @@ from hanglens.scan import Pattern
 HEAD = 4096
 _UTF8 = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # as Windows redirects write it
+_PRINTED = bytes(byte for byte in range(256) if 9 <= byte <= 13 or byte == 27 or byte >= 32)  # noqa: PLR2004
 _EMPTY = (  # files that mean something by being empty: how their name looks, what that means, how to get a full one
     (re.compile(r"(?i)(?:nccl|comm_lib|fr)_trace[^/\\]*$"),
      "empty: this rank began to write its flight recorder and ended, or was killed, before it had; its records are unknown",
@@ -66,6 +68,9 @@ def read_item(path: str, size: int, opened: Callable[[], BinaryIO], index: Patte
     try:
         with opened() as stream:
             head = stream.read(HEAD)
+            dumps = read_pyspy_file(head + stream.read(LARGEST), place, index) if is_pyspy_file(head) else None
+        if dumps:
+            return dumps
         with opened() as stream:
             return _read(place, size, head, stream, index)
     except (HangLensError, OSError) as error:
@@ -116,5 +121,4 @@ def _is_binary(head: bytes) -> bool:
     A log may hold some NULs, and begin or end with many: `logrotate` with copytruncate leaves a hole, and so does a crash.
     """
     head = head.strip(b"\0")
-    odd = sum(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in head)
-    return odd > len(head) // 10
+    return len(head.translate(None, _PRINTED)) > len(head) // 10
