@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 
 from hanglens.model import DumpFailure, Frame, OpenFile, Parsed, Process, Stack, ThreadState
 
@@ -53,7 +54,7 @@ class Member:
         return self.standings[-1] if self.standings else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Incident:
     """One incident. `parsed` has global ranks filled in; `members` are the ranks, `others` the processes that are none."""
 
@@ -65,7 +66,11 @@ class Incident:
 
     def member(self, rank: int) -> Member | None:
         """The member of that rank."""
-        return next((member for member in self.members if member.rank == rank), None)
+        return self._by_rank.get(rank)
+
+    @cached_property
+    def _by_rank(self) -> dict[int | None, Member]:
+        return {member.rank: member for member in reversed(self.members)}
 
     def rank_of_pid(self) -> dict[int, int | None]:
         """Ranks by pid, for lines that say no more than a pid. A pid that processes of two hosts have tells nothing."""

@@ -113,10 +113,10 @@ def waits(incident: Incident, facts: Facts) -> tuple[Wait, ...]:
 
 def stack_groups(incident: Incident) -> tuple[StackGroup, ...]:
     """Processes whose working threads stand in the same calls, largest group first."""
-    by_place: dict[tuple[str, ...], list[Member]] = defaultdict(list)
+    by_place: dict[tuple[tuple[str, str], ...], list[Member]] = defaultdict(list)
     for member in (*incident.members, *incident.others):
         if member.standing:
-            by_place[tuple(f"{f.function} {f.file}" for f in member.standing.stack.frames)].append(member)
+            by_place[tuple((f.function, f.file) for f in member.standing.stack.frames)].append(member)
     rows = [_stack_group(same) for same in by_place.values()]
     return tuple(sorted(rows, key=lambda row: (-len(row.ranks), row.ranks)))
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby, pairwise
 
 from hanglens.incident import Member, Standing
-from hanglens.knowledge.tables import FrameTable, load_frames
+from hanglens.knowledge.tables import load_frames
 from hanglens.model import Frame, Stack, ThreadState
 
 LANDMARKS = 3
@@ -27,26 +29,40 @@ def describe(frame: Frame) -> str:
     return f"{frame.function[:LONGEST_NAME]} ({frame.file[-LONGEST_NAME:]})"
 
 
-def stand(stack: Stack, table: FrameTable | None = None) -> Standing | None:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the tables say of a frame: its kind, whether it places a thread in an engine, and as which callers it counts."""
+
+    kind: str
+    landmark: bool
+    calls: frozenset[int]
+
+
+@lru_cache(maxsize=1 << 15)
+def _look(function: str, file: str) -> _Look:
+    table, described = load_frames(), describe(Frame(function, file))
+    return _Look(table.kind(described), table.landmarks.search(described) is not None, table.calls(described))
+
+
+def stand(stack: Stack) -> Standing | None:
     """What one thread does; None for a thread that only helps (monitors, pools, dump threads)."""
-    table = table or load_frames()
+    table = load_frames()
     if not stack.frames or table.helper_threads.search(stack.thread):
         return None
-    landmarks = tuple(frame for frame in stack.frames if table.landmarks.search(describe(frame)))[:LANDMARKS]
-    for frame in stack.frames:
-        kind = table.kind(describe(frame))
-        if kind == "helper":
-            return None
-        if kind != "transparent":
-            kind = table.kind_below(kind, map(describe, stack.frames))
-            return Standing(kind, stack, frame, landmarks)
-    return Standing("waiting", stack, stack.frames[0], landmarks)
+    looks = [_look(frame.function, frame.file) for frame in stack.frames]
+    landmarks = tuple(frame for frame, look in zip(stack.frames, looks, strict=True) if look.landmark)[:LANDMARKS]
+    at = next((n for n, look in enumerate(looks) if look.kind != "transparent"), None)
+    if at is None:
+        return Standing("waiting", stack, stack.frames[0], landmarks)
+    if looks[at].kind == "helper":
+        return None
+    kind = table.kind_below(looks[at].kind, {n for look in looks for n in look.calls})
+    return Standing(kind, stack, stack.frames[at], landmarks)
 
 
 def working_thread(threads: Iterable[Stack]) -> Standing | None:
     """The thread that tells most of one process, the main thread where it works itself."""
-    table = load_frames()
-    standings = [standing for standing in (stand(thread, table) for thread in threads) if standing]
+    standings = [standing for standing in map(stand, threads) if standing]
     main = next((s for s in standings if s.stack.thread == "MainThread" or len(standings) == 1), None)
     if main and main.kind not in ("idle", "waiting", "rpc-wait"):
         return main

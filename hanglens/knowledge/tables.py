@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -40,7 +40,7 @@ class Track:
     marks: tuple[Pattern, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class FrameTable:
     """How frames are told apart; expressions are searched in `function (file)`."""
 
@@ -60,10 +60,13 @@ class FrameTable:
         found = next((kind for kind, expression in self.kinds if expression.search(described)), "")
         return found or ("transparent" if self.transparent.search(described) else "own")
 
-    def kind_below(self, kind: str, callers: Iterable[str]) -> str:
+    def calls(self, described: str) -> frozenset[int]:
+        """As which of `callers` the frame counts."""
+        return frozenset(n for n, (_, _, match) in enumerate(self.callers) if match.search(described))
+
+    def kind_below(self, kind: str, callers: Container[int]) -> str:
         """What a frame of that kind means under these callers: a collective of a worker that waits for requests is idle."""
-        described = list(callers)
-        return next((new for below, new, match in self.callers if below == kind and any(map(match.search, described))), kind)
+        return next((new for n, (below, new, _) in enumerate(self.callers) if below == kind and n in callers), kind)
 
 
 _EXPRESSIONS = ("transparent", "landmarks", "slow_work", "helper_frames", "helper_threads", "helper_commands")
