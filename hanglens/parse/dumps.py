@@ -87,13 +87,9 @@ class Thread:
     frames: list[Frame] = field(default_factory=list)
 
     def add(self, spot: Spot, line: Line) -> None:
-        """Take the frame that a line shows."""
-        self.keep(make_frame(spot, line.raw, line.number - self.first.number))
-
-    def keep(self, frame: Frame) -> None:
         """Take the next frame, as long as there is room."""
         if len(self.frames) < MAX_FRAMES:
-            self.frames.append(frame)
+            self.frames.append(make_frame(spot, line.raw, line.number - self.first.number))
 
     def stack(self, tool: str, pid: int | None = None, command: str = "", local: Mapping[str, str] | None = None) -> Stack:
         """The finished stack. Rank and pid are those of the dump, else of the line's prefix, else of the file's name."""

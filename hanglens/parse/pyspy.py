@@ -229,9 +229,16 @@ def _spot(text: str, *, loose: bool) -> Spot | None:
     return Spot(name, file, line) if parted and fits else None
 
 
+@lru_cache(maxsize=1 << 10)
+def plain_frames(text: str) -> tuple[Frame, ...] | None:
+    """The frames that stand below the head of a thread, one a line; None where a line holds anything else, or has a prefix."""
+    frames = [_plain_frame(raw, below) for below, raw in enumerate(text.split("\n"), 1)]
+    known = tuple(frame for frame in frames if frame)
+    return known if len(known) == len(frames) else None
+
+
 @lru_cache(maxsize=1 << 15)
-def plain_frame(raw: str, below: int) -> Frame | None:
-    """The frame in a line of a thread, so many lines below its head; None for any other line, and for one that has a prefix."""
+def _plain_frame(raw: str, below: int) -> Frame | None:
     text = raw if _PLAIN_FRAME.fullmatch(raw) else _unprefixed(raw)
     spot = _spot(text, loose=True)
     return make_frame(spot, raw, below) if spot else None

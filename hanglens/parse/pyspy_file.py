@@ -6,18 +6,19 @@ reader of texts, which would read this one to the same values, many times slower
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import replace
 
 from hanglens.model import Input, Parsed
 from hanglens.parse.blocks import Place
+from hanglens.parse.dumps import MAX_FRAMES
 from hanglens.parse.lines import Line
-from hanglens.parse.pyspy import Dump, plain_frame
+from hanglens.parse.pyspy import Dump, plain_frames
 from hanglens.parse.text import PatternIndex, read_events
 
 LARGEST = 1 << 20  # bytes; the dump of one process is far smaller
 _BEGIN = re.compile(rb"\s{0,80}(?:Process \d{1,9}:|Thread (?:0x[0-9A-Fa-f]{1,16}|\d{1,16}) \()")
+_SECTIONS = re.compile(r"\n(?! )")  # a line of its own, and those indented below it
 _HEAD = re.compile(r"(?:Parent )?Process \d|Python v\d|Thread [0\d]")
 _PREFIXES = ("ESC[", "#033[", "NCCL ")  # what a reader of lines would take off from the middle of one
 
@@ -32,23 +33,25 @@ def read_pyspy_file(data: bytes, place: Place, index: PatternIndex) -> Parsed | 
     text = data.decode("utf-8", "replace")
     if len(data) >= LARGEST or not text.replace("\n", "").isprintable() or any(sign in text for sign in _PREFIXES):
         return None
-    dump = _dump(text.split("\n"), place)
+    dump = _dump(text, place)
     if dump is None:
         return None
     lines = data.count(b"\n") + (not data.endswith(b"\n"))
     about = Input(place.file, "stack dump", len(data), lines, place.group, place.pid, place.rank)
-    return replace(dump.close(), inputs=(about,), events=read_events(io.BytesIO(data), place, index))
+    return replace(dump.close(), inputs=(about,), events=read_events(data, place, index))
 
 
-def _dump(lines: list[str], place: Place) -> Dump | None:
+def _dump(text: str, place: Place) -> Dump | None:
     """The dump that is read to its end; None at the first line that only a reader of texts understands."""
-    dump = Dump(place)
-    for number, raw in enumerate(lines, 1):
-        if raw.startswith("    ") and dump.thread is not None:
-            frame = plain_frame(raw, number - dump.thread.first.number)
-            if frame is None:
-                return None
-            dump.thread.keep(frame)
-        elif raw.strip() and not (_HEAD.match(raw) and dump.feed(Line(number, raw, raw, raw))):
+    dump, number = Dump(place), 1
+    for section in _SECTIONS.split(text):
+        head, _, below = section.partition("\n")
+        if head.strip() and not (_HEAD.match(head) and dump.feed(Line(number, head, head, head))):
             return None
+        if below:
+            thread, frames = dump.thread, plain_frames(below)
+            if frames is None or thread is None or thread.first.number != number:
+                return None
+            thread.frames.extend(frames[:MAX_FRAMES])
+        number += section.count("\n") + 1
     return dump

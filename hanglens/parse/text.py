@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -147,10 +148,13 @@ def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
     return Parsed.total([Parsed(inputs=(about,), events=tuple(events)), *reading.parts])
 
 
-def read_events(stream: BinaryIO, place: Place, index: PatternIndex) -> tuple[Event, ...]:
+def read_events(data: bytes, place: Place, index: PatternIndex) -> tuple[Event, ...]:
     """The lines of a text that some pattern wants; its blocks are nobody's business here."""
-    reading = _Reading(place, index.without_blocks)
-    for chunk in chunks(stream, reading.index.scanner):
+    index = index.without_blocks
+    if not index.scanner.hits(data):
+        return ()
+    reading = _Reading(place, index)
+    for chunk in chunks(io.BytesIO(data), index.scanner):
         reading.take_chunk(chunk)
     return tuple(reading.events())
 
