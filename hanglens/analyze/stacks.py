@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby, pairwise
 
@@ -26,22 +25,31 @@ _TELLING = (
 
 def describe(frame: Frame) -> str:
     """The frame as the tables see it; C++ names of templates can run to kilobytes, and their beginning says enough."""
-    return f"{frame.function[:LONGEST_NAME]} ({frame.file[-LONGEST_NAME:]})"
+    return _described(frame.function, frame.file)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """What the tables say of a frame: its kind, whether it places a thread in an engine, and as which callers it counts."""
-
-    kind: str
-    landmark: bool
-    calls: frozenset[int]
+# The ranks of one job stand in the same calls, so that what is said of a frame is worth keeping.
+_kept = lru_cache(maxsize=1 << 15)
 
 
-@lru_cache(maxsize=1 << 15)
-def _look(function: str, file: str) -> _Look:
-    table, described = load_frames(), describe(Frame(function, file))
-    return _Look(table.kind(described), table.landmarks.search(described) is not None, table.calls(described))
+@_kept
+def _described(function: str, file: str) -> str:
+    return f"{function[:LONGEST_NAME]} ({file[-LONGEST_NAME:]})"
+
+
+@_kept
+def _kind(described: str) -> str:
+    return load_frames().kind(described)
+
+
+@_kept
+def _is_landmark(described: str) -> bool:
+    return load_frames().landmarks.search(described) is not None
+
+
+@_kept
+def _turn(kind: str, described: str) -> int | None:
+    return load_frames().turn(kind, described)
 
 
 def stand(stack: Stack) -> Standing | None:
@@ -49,15 +57,13 @@ def stand(stack: Stack) -> Standing | None:
     table = load_frames()
     if not stack.frames or table.helper_threads.search(stack.thread):
         return None
-    looks = [_look(frame.function, frame.file) for frame in stack.frames]
-    landmarks = tuple(frame for frame, look in zip(stack.frames, looks, strict=True) if look.landmark)[:LANDMARKS]
-    at = next((n for n, look in enumerate(looks) if look.kind != "transparent"), None)
-    if at is None:
-        return Standing("waiting", stack, stack.frames[0], landmarks)
-    if looks[at].kind == "helper":
+    described = list(map(describe, stack.frames))
+    at = next((n for n, text in enumerate(described) if _kind(text) != "transparent"), None)
+    kind = "waiting" if at is None else _kind(described[at])
+    if kind == "helper":
         return None
-    kind = table.kind_below(looks[at].kind, {n for look in looks for n in look.calls})
-    return Standing(kind, stack, stack.frames[at], landmarks)
+    landmarks = tuple(frame for frame, text in zip(stack.frames, described, strict=True) if _is_landmark(text))[:LANDMARKS]
+    return Standing(table.kind_below(kind, (_turn(kind, text) for text in described)), stack, stack.frames[at or 0], landmarks)
 
 
 def working_thread(threads: Iterable[Stack]) -> Standing | None:

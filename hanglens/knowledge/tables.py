@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -40,7 +40,7 @@ class Track:
     marks: tuple[Pattern, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class FrameTable:
     """How frames are told apart; expressions are searched in `function (file)`."""
 
@@ -60,13 +60,14 @@ class FrameTable:
         found = next((kind for kind, expression in self.kinds if expression.search(described)), "")
         return found or ("transparent" if self.transparent.search(described) else "own")
 
-    def calls(self, described: str) -> frozenset[int]:
-        """As which of `callers` the frame counts."""
-        return frozenset(n for n, (_, _, match) in enumerate(self.callers) if match.search(described))
+    def turn(self, kind: str, caller: str) -> int | None:
+        """The first of `callers` by which this one changes what a frame of that kind means, if any."""
+        return next((n for n, (below, _, match) in enumerate(self.callers) if below == kind and match.search(caller)), None)
 
-    def kind_below(self, kind: str, callers: Container[int]) -> str:
-        """What a frame of that kind means under these callers: a collective of a worker that waits for requests is idle."""
-        return next((new for n, (below, new, _) in enumerate(self.callers) if below == kind and n in callers), kind)
+    def kind_below(self, kind: str, turns: Iterable[int | None]) -> str:
+        """What a frame of that kind means by the turns of its callers: a collective of a worker that waits for requests is idle."""
+        first = min((turn for turn in turns if turn is not None), default=None)
+        return kind if first is None else self.callers[first][1]
 
 
 _EXPRESSIONS = ("transparent", "landmarks", "slow_work", "helper_frames", "helper_threads", "helper_commands")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from sys import intern
 
 import msgspec
 
@@ -41,7 +42,7 @@ _COMMAND = re.compile(r".{0,80}?\bpy-spy dump .{0,200}?(?:--pid[ =]|-p ?)(?P<pid
 _RULER = re.compile(r"[-=]{3,}$")
 _SECTIONS = ("Arguments:", "Locals:")
 _NATIVE_FILE = re.compile(r"[^\s()]{1,300}(?:\.so[\w.]{0,20}|\.pyd|\.dylib|python[\d.]{0,8})$")
-_PLAIN_FRAME = re.compile(r"    [A-Za-z_<][^\s()]{0,400} \([^\s()]{1,400}\)")  # to which nothing but a frame can look alike
+_PLAIN_FRAME = re.compile(r"    ([A-Za-z_<][^\s()]{0,200}) \(([^\s():]{1,200})(?::(\d{1,9}))?\)")  # nothing but a frame looks so
 _CUT_FRAME = re.compile(r"    (?P<name>[\w.<>]{1,200}) \((?P<file>[\w./<>-]{1,300})$")
 
 _REFUSALS = (
@@ -239,8 +240,10 @@ def plain_frames(text: str) -> tuple[Frame, ...] | None:
 
 @lru_cache(maxsize=1 << 15)
 def _plain_frame(raw: str, below: int) -> Frame | None:
-    text = raw if _PLAIN_FRAME.fullmatch(raw) else _unprefixed(raw)
-    spot = _spot(text, loose=True)
+    if found := _PLAIN_FRAME.fullmatch(raw):  # what `_spot` makes of it, in a quarter of the time
+        function, file, line = found.groups()
+        return Frame(intern(function), intern(file), int(line) if line else None, raw[4:], below)
+    spot = _spot(_unprefixed(raw), loose=True)
     return make_frame(spot, raw, below) if spot else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -10,7 +10,7 @@ import regex
 
 from hanglens.knowledge import schema
 from hanglens.model import Event, Stack
-from hanglens.scan import required_literals, search
+from hanglens.scan import required_pieces, search
 from hanglens.verdict import Evidence, Fact
 
 _Scalar = str | int | float | bool | None
@@ -106,8 +106,9 @@ def _on(on: schema.On, copies: int, world: int | None) -> bool:
 
 
 def _stack(condition: schema.StackCondition, seen: Observed) -> Match:
-    literals = required_literals(condition.expression)
-    texts = [text for text in seen.texts if not literals or any(literal in text for literal in literals)]
+    texts: Iterable[str] = seen.texts
+    for literals in required_pieces(condition.expression):
+        texts = [text for text in texts if any(literal in text for literal in literals)]
     matches = [found for text in texts if (found := search(condition.expression, text))]
     told = ({name: value for name, value in found.groupdict().items() if value is not None} for found in matches)
     where = sorted((n, at) for at, found in enumerate(matches) for n in seen.texts[found.string])
