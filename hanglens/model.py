@@ -362,8 +362,8 @@ class Gap:
 class Input:
     """One file that was looked at.
 
-    `first_time` and `last_time` are its first and last stamps; `tail` its last lines with text, at most a few hundred;
-    `how_known` how its kind was recognised.
+    `first_time` and `last_time` are its first and last stamps; `tail` its last lines with text, at most a few hundred, and none of a
+    file that holds nothing but stacks; `how_known` how its kind was recognised.
     """
 
     file: str

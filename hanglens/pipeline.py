@@ -118,7 +118,7 @@ def observe(incident: Incident, facts: dict[str, list[Fact]]) -> Observed:
         events=events,
         facts=facts,
         stacks=[(stack, rank_of_pid.get(stack.pid or 0, stack.rank)) for stack in without_twins(incident.parsed.stacks)],
-        tails={about.file: about.tail for about in incident.parsed.inputs},
+        tails={about.file: about.tail for about in incident.parsed.inputs if about.tail},
         world_size=incident.world_size,
         cut={file: line for collection in incident.parsed.collections for file, line in collection.cut_logs.items()},
     )

@@ -21,7 +21,7 @@ KEEP = 6  # lines of one condition that are cited
 
 @dataclass(frozen=True)
 class Observed:
-    """What rules are evaluated on: events by pattern name, facts by name, threads, and the last lines of each file.
+    """What rules are evaluated on: events by pattern name, facts by name, threads, and the last lines of each file that may go silent.
 
     `cut` are files from whose middle lines are missing, each with the line behind which they are.
     """
@@ -219,7 +219,7 @@ def _sequence(condition: schema.Sequence, seen: Observed) -> Match:
         if condition.never and last <= seen.cut.get(file, 0):
             continue  # it may have stood among the lines that are missing
         program = seen.events[condition.steps[-1].pattern.name][-1].source
-        if condition.silence and any(e.source == program and (e.ref.line or 0) > last for e in seen.tails.get(file, ())):
+        if condition.silence and (file not in seen.tails or any(e.source == program and (e.ref.line or 0) > last for e in seen.tails[file])):
             continue
         return _joined(condition.path, tuple(chosen), held=True)
     return Match(condition.path, held=False)
