@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Literal
 
 from hanglens.analyze.recorder import Group, groups
@@ -27,6 +28,7 @@ from hanglens.verdict import (
 FRAMES = 24  # of a stack group that are shown
 AROUND = 3  # sequence numbers shown on each side of the odd call
 MOST_SPANS = 400
+MOST_WAITS = 50_000  # pairs of ranks; half of a large job may wait for the other half
 
 Facts = Mapping[str, Sequence[Fact]]
 
@@ -98,12 +100,11 @@ def _earlier(a: Event, b: Event) -> bool:
 
 def waits(incident: Incident, facts: Facts) -> tuple[Wait, ...]:
     """Who waits for whom: members of a collective for the absent, callers for their workers."""
-    found: list[Wait] = []
-    for name in ("rank.missing_from_collective", "rank.stopped", "rank.gone"):
-        for fact in facts.get(name, ()):
-            for rank in fact.ranks:
-                waiting = [m for m in incident.members if m.rank != rank and m.standing and m.standing.waits_for_others]
-                found += [Wait(who=m.rank or 0, for_whom=rank, in_what=_waiting_in(m) or "") for m in waiting]
+    waiting = [(m.rank or 0, _waiting_in(m) or "") for m in incident.members if m.standing and m.standing.waits_for_others]
+    names = ("rank.missing_from_collective", "rank.stopped", "rank.gone")
+    awaited = dict.fromkeys(rank for name in names for fact in facts.get(name, ()) for rank in fact.ranks)
+    pairs = (Wait(who=who, for_whom=rank, in_what=what) for rank in awaited for who, what in waiting if who != rank)
+    found = list(islice(pairs, MOST_WAITS))
     for caller in incident.others:
         if caller.standing and caller.standing.kind == "rpc-wait":
             busy = [m for m in incident.members if not (m.standing and m.standing.kind == "idle")] or incident.members

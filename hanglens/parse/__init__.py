@@ -40,7 +40,7 @@ from hanglens.scan import Pattern
 HEAD = 4096
 _UTF8 = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # as Windows redirects write it
-_PRINTED = bytes(byte for byte in range(256) if 9 <= byte <= 13 or byte == 27 or byte >= 32)  # noqa: PLR2004
+_PRINTED = bytes(byte for byte in range(256) if 9 <= byte <= 13 or byte == 27 or byte >= 32)  # the bytes that a text may hold
 _EMPTY = (  # files that mean something by being empty: how their name looks, what that means, how to get a full one
     (re.compile(r"(?i)(?:nccl|comm_lib|fr)_trace[^/\\]*$"),
      "empty: this rank began to write its flight recorder and ended, or was killed, before it had; its records are unknown",

@@ -6,6 +6,7 @@ Format: py-spy `src/stack_trace.rs` (`StackTrace`, `Frame`, `LocalVariable`, `Pr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from hanglens.model import Frame, Parsed, Process, SourceRef, Stack
 from hanglens.parse.blocks import Place
@@ -37,7 +38,11 @@ def _stack(thread: _Object, ref: SourceRef, place: Place) -> Stack:
 def _frame(frame: _Object) -> Frame:
     name = _text(frame, "name")
     file = _text(frame, "short_filename") or _text(frame, "filename") or _text(frame, "module").rpartition("/")[2]
-    line = _number(frame, "line") or None  # native frames without symbols have line 0
+    return _shared_frame(name, file, _number(frame, "line") or None)  # native frames without symbols have line 0
+
+
+@lru_cache(maxsize=1 << 15)  # ranks of one job stand in the same calls
+def _shared_frame(name: str, file: str, line: int | None) -> Frame:
     return Frame(name, file, line, f"{name} ({file}:{line})" if line else f"{name} ({file})")
 
 

@@ -219,7 +219,9 @@ def _sequence(condition: schema.Sequence, seen: Observed) -> Match:
         if condition.never and last <= seen.cut.get(file, 0):
             continue  # it may have stood among the lines that are missing
         program = seen.events[condition.steps[-1].pattern.name][-1].source
-        if condition.silence and (file not in seen.tails or any(e.source == program and (e.ref.line or 0) > last for e in seen.tails[file])):
+        if condition.silence and (
+            file not in seen.tails or any(e.source == program and (e.ref.line or 0) > last for e in seen.tails[file])
+        ):
             continue
         return _joined(condition.path, tuple(chosen), held=True)
     return Match(condition.path, held=False)

@@ -23,7 +23,9 @@ def dump(rank: int, odd: int) -> str:
         *(calls[5:] if rank == odd else calls),
         "<module> (train.py:9)",
     ]
-    head = f'Process {10_000 + rank}: python train.py\nPython v3.11.7 (/usr/bin/python3.11)\n\nThread {10_000 + rank} (idle): "MainThread"\n'
+    head = (
+        f'Process {10_000 + rank}: python train.py\nPython v3.11.7 (/usr/bin/python3.11)\n\nThread {10_000 + rank} (idle): "MainThread"\n'
+    )
     return head + "".join(f"    {frame}\n" for frame in frames)
 
 

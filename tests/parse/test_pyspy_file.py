@@ -103,14 +103,23 @@ def test_limits_hold() -> None:
 
 @pytest.mark.parametrize(
     ("head", "expected"),
-    [(DUMP, True), ("\n" + DUMP, True), (DUMP.removeprefix(HEAD), True), ("Process 5 started\n", False), ("Threads: 4\n", False), ("", False)],
+    [
+        (DUMP, True),
+        ("\n" + DUMP, True),
+        (DUMP.removeprefix(HEAD), True),
+        ("Process 5 started\n", False),
+        ("Threads: 4\n", False),
+        ("", False),
+    ],
 )
 def test_the_first_line_tells(head: str, expected: bool) -> None:
     """A file may hold nothing but dumps if it begins with the head of a process or of a thread."""
     assert is_pyspy_file(head.encode()) is expected
 
 
-LINES = st.sampled_from([*DUMP.splitlines(), *LOCALS.splitlines(), "", "   ", "    ", "    cut (torch/dist", "    f(x) (a:b:3)", "    g (:3)"])
+LINES = st.sampled_from(
+    [*DUMP.splitlines(), *LOCALS.splitlines(), "", "   ", "    ", "    cut (torch/dist", "    f(x) (a:b:3)", "    g (:3)"]
+)
 FRAME = st.builds("    {} ({}:{})".format, st.text("ab_.<>:|-[]> ", min_size=1, max_size=8), st.text("a./:-", max_size=5), st.integers(0))
 
 

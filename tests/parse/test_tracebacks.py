@@ -192,7 +192,10 @@ def test_traceback_without_line_ends() -> None:
     """A traceback that was pasted as one line keeps its frames, all on that line, and its error."""
     text = "ray::W.f() (pid=285) " + " ".join(line.strip() for line in TRACEBACK.splitlines())
     (found,) = read(text).tracebacks
-    assert [(f.function, f.ref(found.ref)) for f in found.frames] == [("<module>", SourceRef("rank1.log", 1)), ("main", SourceRef("rank1.log", 1))]
+    assert [(f.function, f.ref(found.ref)) for f in found.frames] == [
+        ("<module>", SourceRef("rank1.log", 1)),
+        ("main", SourceRef("rank1.log", 1)),
+    ]
     assert (found.error, found.speaker.pid) == ("ValueError: bad step", 285)
 
 
