@@ -41,8 +41,9 @@ rules: $(VENV)/.wheel  ## the rule files: their shape, and the snippets inside t
 
 check: lint types layers rules test  ## all of these gates
 
-bench: $(VENV)/.wheel  ## how long large logs take (ARGS="20 200", in MB)
+bench: $(VENV)/.wheel  ## how long large logs take (ARGS="20 200", in MB), and the stacks of large jobs
 	$(BIN)/python -m tests.benchmarks.search $(ARGS)
+	$(BIN)/python -m tests.benchmarks.stacks
 
 conformance: $(VENV)/.wheel  ## do published engines still print what the tables name? Downloads 3.3 GB into build/ (ARGS=sglang)
 	$(BIN)/python tests/conformance/conformance.py $(ARGS)

@@ -93,7 +93,7 @@ def until_damage(path: str, members: Iterator[T]) -> Iterator[T | Gap]:
 
 def printable(name: str) -> str:
     """Names may hold line ends, terminal codes and bytes of no encoding; none of that may reach a report."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    return name if name.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _leads_out(name: str) -> bool:

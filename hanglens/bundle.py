@@ -155,7 +155,7 @@ class _Reader:
             if entry is None:
                 pending.pop()
                 continue
-            path = inside + printable(os.path.relpath(entry, root).replace(os.sep, "/"))
+            path = inside + printable(entry[len(root) :].strip(os.sep).replace(os.sep, "/") or ".")
             if entry != root and os.path.islink(entry):
                 yield from self._link(entry, root, path)
             elif os.path.isdir(entry):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from hanglens.groups import Group
 from hanglens.model import DumpFailure, Frame, OpenFile, Parsed, Process, Stack, ThreadState
@@ -55,7 +56,7 @@ class Member:
         return self.standings[-1] if self.standings else None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Incident:
     """One incident, equal only to itself.
 
@@ -72,7 +73,11 @@ class Incident:
 
     def member(self, rank: int) -> Member | None:
         """The member of that rank."""
-        return next((member for member in self.members if member.rank == rank), None)
+        return self._by_rank.get(rank)
+
+    @cached_property
+    def _by_rank(self) -> dict[int | None, Member]:
+        return {member.rank: member for member in reversed(self.members)}
 
     def rank_of_pid(self) -> dict[int, int | None]:
         """Ranks by pid, for lines that say no more than a pid. A pid that processes of two hosts have tells nothing."""

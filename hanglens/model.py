@@ -68,13 +68,21 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One stack frame. `file` is as short as the dump gives it; a native frame has a library there, or nothing."""
+    """One stack frame. `file` is as short as the dump gives it; a native frame has a library there, or nothing.
+
+    `below` is how many lines it stands below the head of its stack or traceback, where that has lines. So equal frames of many
+    ranks are one value, wherever their files have them.
+    """
 
     function: str
     file: str = ""
     line: int | None = None
     text: str = ""
-    ref: SourceRef | None = None
+    below: int | None = None
+
+    def ref(self, head: SourceRef) -> SourceRef:
+        """Where the frame stands, as part of what begins at `head`."""
+        return head if not self.below or head.line is None else SourceRef(head.file, head.line + self.below)
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,8 +405,8 @@ class Gap:
 class Input:
     """One file that was looked at.
 
-    `first_time` and `last_time` are its first and last stamps; `tail` its last lines with text, at most a few hundred;
-    `how_known` how its kind was recognised.
+    `first_time` and `last_time` are its first and last stamps; `tail` its last lines with text, at most a few hundred, and none of a
+    file that holds nothing but stacks; `how_known` how its kind was recognised.
     """
 
     file: str

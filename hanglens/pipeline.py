@@ -121,7 +121,7 @@ def observe(incident: Incident, facts: dict[str, list[Fact]]) -> Observed:
         events=events,
         facts=facts,
         stacks=[(stack, rank_of_pid.get(stack.pid or 0, stack.rank)) for stack in without_twins(incident.parsed.stacks)],
-        tails={about.file: about.tail for about in incident.parsed.inputs},
+        tails={about.file: about.tail for about in incident.parsed.inputs if about.tail},
         world_size=incident.world_size,
         cut={file: line for collection in incident.parsed.collections for file, line in collection.cut_logs.items()},
     )
@@ -129,9 +129,10 @@ def observe(incident: Incident, facts: dict[str, list[Fact]]) -> Observed:
 
 def _processes(incident: Incident, culprits: Sequence[int], pids: Sequence[int]) -> tuple[CulpritProcess, ...]:
     """The processes of the culprit ranks, and those blamed whose rank is not known."""
-    blamed = [m for m in incident.members if m.rank in culprits and m.pid is not None]
+    at_fault, named = set(culprits), set(pids)
+    blamed = [m for m in incident.members if m.rank in at_fault and m.pid is not None]
     known = {m.pid for m in blamed}
-    blamed += [m for m in incident.others if m.pid in pids and m.pid not in known]
+    blamed += [m for m in incident.others if m.pid in named and m.pid not in known]
     return tuple(CulpritProcess(host=m.host, pid=m.pid, rank=m.rank) for m in blamed)
 
 
@@ -139,7 +140,8 @@ def _victims(incident: Incident, culprits: Sequence[int], facts: dict[str, list[
     """Ranks that wait, by their stack or their watchdog, and hold nobody up."""
     timed_out = {rank for fact in facts.get("collective.timeout", ()) for rank in fact.ranks}
     waiting = {m.rank for m in incident.members if m.standing and m.standing.waits_for_others}
-    return tuple(m.rank for m in incident.members if m.rank is not None and m.rank in timed_out | waiting and m.rank not in culprits)
+    victims = (timed_out | waiting).difference(culprits)
+    return tuple(m.rank for m in incident.members if m.rank is not None and m.rank in victims)
 
 
 def test_rules(pack: RulePack) -> list[str]:

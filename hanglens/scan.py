@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, BinaryIO
@@ -85,23 +85,41 @@ def fault(expression: str) -> str:
     return ""
 
 
-@lru_cache(maxsize=4096)
 def required_literals(expression: str) -> tuple[str, ...]:
-    r"""Derive the literals that every match must hold (any one of them), longest piece first.
+    r"""Derive the literals that every match must hold (any one of them): of all pieces the longest.
 
     >>> required_literals(r"Rank (?P<r>\d+) failed to pass monitoredBarrier")
     (' failed to pass monitoredBarrier',)
+    """
+    return max(required_pieces(expression), key=_shortest, default=())
+
+
+@lru_cache(maxsize=4096)
+def required_pieces(expression: str) -> tuple[tuple[str, ...], ...]:
+    r"""Derive all pieces that every match must hold, each as its alternatives.
+
+    >>> required_pieces(r"(?:recv|send) \(\S*distributed_c10d")
+    (('recv', 'send'), ('distributed_c10d',))
     """
     try:
         tree, ignores_case = _parsed(expression)
     except _FAULTS:
         return ()
-    best = None if ignores_case else _best(tree)
-    return tuple(sorted(best)) if best and min(map(len, best)) >= SHORTEST_LITERAL else ()
+    pieces = [] if ignores_case else _required(tree)
+    return tuple(tuple(sorted(piece)) for piece in pieces if _shortest(piece) >= SHORTEST_LITERAL)
+
+
+def _shortest(alternatives: Iterable[str]) -> int:
+    return min(map(len, alternatives))
 
 
 def _best(tree: Sequence[tuple[object, object]]) -> frozenset[str] | None:
     """The alternatives whose shortest piece is longest; None if nothing is required."""
+    return max(_required(tree), key=_shortest, default=None)
+
+
+def _required(tree: Sequence[tuple[object, object]]) -> list[frozenset[str]]:
+    """Alternatives of which one must stand in every match, for each part of the expression that requires some."""
     candidates: list[frozenset[str]] = []
     run = ""
     for op, argument in tree:
@@ -112,8 +130,7 @@ def _best(tree: Sequence[tuple[object, object]]) -> frozenset[str] | None:
         run = ""
         inner = _inner(op, argument)
         candidates += [inner] if inner else []
-    candidates += [frozenset({run})] if run else []
-    return max(candidates, key=lambda alternatives: min(map(len, alternatives)), default=None)
+    return candidates + ([frozenset({run})] if run else [])
 
 
 def _inner(op: object, argument: object) -> frozenset[str] | None:

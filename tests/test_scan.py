@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hanglens import scan
 from hanglens.knowledge.load import load_rules
 from hanglens.pipeline import diagnose
-from hanglens.scan import Chunk, Pattern, Scanner, chunks, fault, required_literals, search
+from hanglens.scan import Chunk, Pattern, Scanner, chunks, fault, required_literals, required_pieces, search
 from hanglens.serialize import to_json
 
 
@@ -60,6 +60,12 @@ def test_literals_are_derived(expression: str, literals: tuple[str, ...]) -> Non
     assert required_literals(expression) == literals
 
 
+def test_all_pieces_are_derived() -> None:
+    """Every part that a match must hold is a piece, each as its alternatives; short ones are left out."""
+    expected = (("recv", "send"), ("distributed_c10d", "parallel_state"))
+    assert required_pieces(r"(?:recv|send) \(\S*(?:distributed_c10d|parallel_state)\.py") == expected
+
+
 @pytest.mark.parametrize(
     "expression",
     [
@@ -98,6 +104,7 @@ def test_literals_stand_in_every_match(data: st.DataObject) -> None:
     text = data.draw(st.from_regex(expression, fullmatch=True))
     literals = required_literals(expression)
     assert not literals or any(literal in text for literal in literals)
+    assert all(any(literal in text for literal in piece) for piece in required_pieces(expression))
 
 
 def test_given_literals_win() -> None:

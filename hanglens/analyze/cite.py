@@ -25,7 +25,7 @@ def cite_frame(frame: Frame, stack: Stack, rank: int | None) -> Evidence:
     """One frame of a stack, among the frames around it."""
     at = stack.frames.index(frame)
     context = tuple(f.text or f.function for f in stack.frames[max(0, at - 2) : at + 4])
-    ref = frame.ref or stack.ref
+    ref = frame.ref(stack.ref)
     return Evidence(file=ref.file, line=ref.line, record=ref.record, text=frame.text or frame.function, context=context, rank=rank)
 
 

@@ -100,5 +100,4 @@ def _traceback_evidence(traceback: Traceback) -> Iterator[Evidence]:
     if traceback.error_ref:
         yield cite(traceback.error_ref, traceback.error_text[:500], traceback.speaker.rank)
     for frame in traceback.frames[-1:]:
-        if frame.ref:
-            yield cite(frame.ref, frame.text, traceback.speaker.rank)
+        yield cite(frame.ref(traceback.ref), frame.text, traceback.speaker.rank)

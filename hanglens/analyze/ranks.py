@@ -19,6 +19,7 @@ from hanglens.knowledge.tables import load_frames
 from hanglens.model import DumpFailure, Event, Input, OpenFile, Parsed, Process, Speaker, Stack, ThreadState
 
 _OfProcess = TypeVar("_OfProcess", Stack, DumpFailure, ThreadState, OpenFile)
+_Dumped = TypeVar("_Dumped", Process, Stack, DumpFailure)
 
 MOST_ROWS = 4096  # a world size beyond this is not believed without evidence of each rank
 _RUN_STARTS = ("lmdeploy.start", "vllm.start", "sglang.start")
@@ -77,14 +78,16 @@ def _group_pids(parsed: Parsed, scope_of: dict[str, str]) -> dict[str, int]:
 
 
 def _with_pids(parsed: Parsed, scope_of: dict[str, str], pid_of_group: dict[str, int]) -> Parsed:
-    def pid(value: Process | Stack | DumpFailure) -> int | None:
-        return value.pid if value.pid is not None else pid_of_group.get(f"{scope_of[value.ref.file]}\0{value.group}")
+    def known(value: _Dumped) -> _Dumped:
+        if value.pid is not None:
+            return value
+        return replace(value, pid=pid_of_group.get(f"{scope_of[value.ref.file]}\0{value.group}"))
 
     return replace(
         parsed,
-        processes=tuple(replace(p, pid=pid(p)) for p in parsed.processes),
-        stacks=tuple(replace(s, pid=pid(s)) for s in parsed.stacks),
-        dump_failures=tuple(replace(f, pid=pid(f)) for f in parsed.dump_failures),
+        processes=tuple(map(known, parsed.processes)),
+        stacks=tuple(map(known, parsed.stacks)),
+        dump_failures=tuple(map(known, parsed.dump_failures)),
     )
 
 
@@ -93,6 +96,8 @@ def _complete(
 ) -> dict[Key, Claim]:
     """If one working process and one rank are left over, they belong together; the process must have begun as the known ranks did."""
     free_ranks = set(range(world or 0)) - {claim.rank for claim in chosen.values()}
+    if len(free_ranks) != 1 or not chosen:
+        return chosen
     by_key: dict[Key, list[Stack]] = defaultdict(list)
     for stack in parsed.stacks:
         if stack.pid is not None:
@@ -100,7 +105,7 @@ def _complete(
     begins = {key: _begin(threads) for key, threads in by_key.items()}
     known = {begins[key] for key in chosen if begins.get(key)}
     free = [key for key, threads in by_key.items() if key not in chosen and _works(processes.get(key), threads)]
-    if len(free_ranks) == 1 and len(free) == 1 and chosen and (not known or begins[free[0]] in known):
+    if len(free) == 1 and (not known or begins[free[0]] in known):
         return {**chosen, free[0]: Claim(free[0], free_ranks.pop(), "the one process and the one rank left over", 0)}
     return chosen
 

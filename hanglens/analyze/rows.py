@@ -32,7 +32,7 @@ FRAMES = 24  # of a stack group that are shown
 AROUND = 3  # sequence numbers shown on each side of the odd call
 MOST_TABLES = 24  # groups whose calls are shown
 MOST_SPANS = 400
-MOST_WAITS = 4096
+MOST_WAITS = 50_000  # pairs of ranks; half of a large job may wait for the other half
 
 Facts = Mapping[str, Sequence[Fact]]
 
@@ -109,12 +109,11 @@ def _earlier(a: Event, b: Event) -> bool:
 
 def waits(incident: Incident, facts: Facts) -> tuple[Wait, ...]:
     """Who waits for whom: members of a collective for the absent, callers for their workers; without stacks, by the flight recorders."""
-    found: list[Wait] = []
-    for name in ("rank.missing_from_collective", "rank.stopped", "rank.gone"):
-        for fact in facts.get(name, ()):
-            for rank in fact.ranks:
-                waiting = [m for m in incident.members if m.rank != rank and m.standing and m.standing.waits_for_others]
-                found += [Wait(who=m.rank or 0, for_whom=rank, in_what=_waiting_in(m) or "") for m in waiting]
+    waiting = [(m.rank or 0, _waiting_in(m) or "") for m in incident.members if m.standing and m.standing.waits_for_others]
+    names = ("rank.missing_from_collective", "rank.stopped", "rank.gone")
+    awaited = dict.fromkeys(rank for name in names for fact in facts.get(name, ()) for rank in fact.ranks)
+    pairs = (Wait(who=who, for_whom=rank, in_what=what) for rank in awaited for who, what in waiting if who != rank)
+    found = list(islice(pairs, MOST_WAITS))
     for caller in incident.others:
         if caller.standing and caller.standing.kind == "rpc-wait":
             busy = [m for m in incident.members if not (m.standing and m.standing.kind == "idle")] or incident.members
@@ -128,10 +127,10 @@ def waits(incident: Incident, facts: Facts) -> tuple[Wait, ...]:
 
 def stack_groups(incident: Incident) -> tuple[StackGroup, ...]:
     """Processes whose working threads stand in the same calls, largest group first."""
-    by_place: dict[tuple[str, ...], list[Member]] = defaultdict(list)
+    by_place: dict[tuple[tuple[str, str], ...], list[Member]] = defaultdict(list)
     for member in (*incident.members, *incident.others):
         if member.standing:
-            by_place[tuple(f"{f.function} {f.file}" for f in member.standing.stack.frames)].append(member)
+            by_place[tuple((f.function, f.file) for f in member.standing.stack.frames)].append(member)
     rows = [_stack_group(same) for same in by_place.values()]
     return tuple(sorted(rows, key=lambda row: (-len(row.ranks), row.ranks)))
 

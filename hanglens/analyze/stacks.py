@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import groupby, pairwise
 
 from hanglens.incident import Member, Standing
-from hanglens.knowledge.tables import FrameTable, load_frames
+from hanglens.knowledge.tables import load_frames
 from hanglens.model import Frame, Stack, ThreadState
 
 LANDMARKS = 3
@@ -24,29 +25,50 @@ _TELLING = (
 
 def describe(frame: Frame) -> str:
     """The frame as the tables see it; C++ names of templates can run to kilobytes, and their beginning says enough."""
-    return f"{frame.function[:LONGEST_NAME]} ({frame.file[-LONGEST_NAME:]})"
+    return _described(frame.function, frame.file)
 
 
-def stand(stack: Stack, table: FrameTable | None = None) -> Standing | None:
+# The ranks of one job stand in the same calls, so that what is said of a frame is worth keeping.
+_kept = lru_cache(maxsize=1 << 15)
+
+
+@_kept
+def _described(function: str, file: str) -> str:
+    return f"{function[:LONGEST_NAME]} ({file[-LONGEST_NAME:]})"
+
+
+@_kept
+def _kind(described: str) -> str:
+    return load_frames().kind(described)
+
+
+@_kept
+def _is_landmark(described: str) -> bool:
+    return load_frames().landmarks.search(described) is not None
+
+
+@_kept
+def _turn(kind: str, described: str) -> int | None:
+    return load_frames().turn(kind, described)
+
+
+def stand(stack: Stack) -> Standing | None:
     """What one thread does; None for a thread that only helps (monitors, pools, dump threads)."""
-    table = table or load_frames()
+    table = load_frames()
     if not stack.frames or table.helper_threads.search(stack.thread):
         return None
-    landmarks = tuple(frame for frame in stack.frames if table.landmarks.search(describe(frame)))[:LANDMARKS]
-    for frame in stack.frames:
-        kind = table.kind(describe(frame))
-        if kind == "helper":
-            return None
-        if kind != "transparent":
-            kind = table.kind_below(kind, map(describe, stack.frames))
-            return Standing(kind, stack, frame, landmarks)
-    return Standing("waiting", stack, stack.frames[0], landmarks)
+    described = list(map(describe, stack.frames))
+    at = next((n for n, text in enumerate(described) if _kind(text) != "transparent"), None)
+    kind = "waiting" if at is None else _kind(described[at])
+    if kind == "helper":
+        return None
+    landmarks = tuple(frame for frame, text in zip(stack.frames, described, strict=True) if _is_landmark(text))[:LANDMARKS]
+    return Standing(table.kind_below(kind, (_turn(kind, text) for text in described)), stack, stack.frames[at or 0], landmarks)
 
 
 def working_thread(threads: Iterable[Stack]) -> Standing | None:
     """The thread that tells most of one process, the main thread where it works itself."""
-    table = load_frames()
-    standings = [standing for standing in (stand(thread, table) for thread in threads) if standing]
+    standings = [standing for standing in map(stand, threads) if standing]
     main = next((s for s in standings if s.stack.thread == "MainThread" or len(standings) == 1), None)
     if main and main.kind not in ("idle", "waiting", "rpc-wait"):
         return main

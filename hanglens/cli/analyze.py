@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,8 @@ def command(
     from hanglens.knowledge.load import load_rules
     from hanglens.pipeline import diagnose
 
+    gc.disable()  # what is read is kept to the end of the process: to look for waste in it again and again is a fifth of the time
+    ctx.call_on_close(gc.enable)
     form = out.format_of(output, format_name)
     pack = load_rules(rule_folders)
     for problem in pack.problems:

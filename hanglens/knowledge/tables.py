@@ -60,10 +60,14 @@ class FrameTable:
         found = next((kind for kind, expression in self.kinds if expression.search(described)), "")
         return found or ("transparent" if self.transparent.search(described) else "own")
 
-    def kind_below(self, kind: str, callers: Iterable[str]) -> str:
-        """What a frame of that kind means under these callers: a collective of a worker that waits for requests is idle."""
-        described = list(callers)
-        return next((new for below, new, match in self.callers if below == kind and any(map(match.search, described))), kind)
+    def turn(self, kind: str, caller: str) -> int | None:
+        """The first of `callers` by which this one changes what a frame of that kind means, if any."""
+        return next((n for n, (below, _, match) in enumerate(self.callers) if below == kind and match.search(caller)), None)
+
+    def kind_below(self, kind: str, turns: Iterable[int | None]) -> str:
+        """What a frame of that kind means by the turns of its callers: a collective of a worker that waits for requests is idle."""
+        first = min((turn for turn in turns if turn is not None), default=None)
+        return kind if first is None else self.callers[first][1]
 
 
 _EXPRESSIONS = ("transparent", "landmarks", "slow_work", "helper_frames", "helper_threads", "helper_commands")

@@ -72,10 +72,9 @@ def python_spot(text: str) -> Spot | None:
     return Spot(found["function"], found["file"], int(found["line"])) if found else None
 
 
-def make_frame(spot: Spot, line: Line, file: str) -> Frame:
-    """The frame that `line` of `file` shows."""
-    text = line.raw.strip()[:MAX_TEXT]
-    return Frame(spot.function[:MAX_TEXT], spot.file[:MAX_TEXT], spot.line, text, SourceRef(file, line.number))
+def make_frame(spot: Spot, raw: str, below: int) -> Frame:
+    """The frame that a line shows, which stands so many lines below the head of its stack."""
+    return Frame(spot.function[:MAX_TEXT], spot.file[:MAX_TEXT], spot.line, raw.strip()[:MAX_TEXT], below)
 
 
 @dataclass(slots=True)
@@ -90,7 +89,7 @@ class Thread:
     def add(self, spot: Spot, line: Line) -> None:
         """Take the next frame, as long as there is room."""
         if len(self.frames) < MAX_FRAMES:
-            self.frames.append(make_frame(spot, line, self.place.file))
+            self.frames.append(make_frame(spot, line.raw, line.number - self.first.number))
 
     def stack(self, tool: str, pid: int | None = None, command: str = "", local: Mapping[str, str] | None = None) -> Stack:
         """The finished stack. Rank and pid are those of the dump, else of the line's prefix, else of the file's name."""

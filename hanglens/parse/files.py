@@ -32,6 +32,7 @@ from hanglens.parse.dump_readers import DumpReaders
 from hanglens.parse.flight_recorder import HOW_TO_GET as HOW_TO_DUMP
 from hanglens.parse.flight_recorder import is_flight_recorder, load_dump
 from hanglens.parse.places import read_place
+from hanglens.parse.pyspy_file import LARGEST, is_pyspy_file, read_pyspy_file
 from hanglens.parse.ras import HOW_TO_GET as HOW_TO_ASK
 from hanglens.parse.ras_json import is_ras_json, parse_ras_json
 from hanglens.parse.text import PatternIndex, read_text
@@ -40,6 +41,7 @@ from hanglens.scan import Pattern
 HEAD = 4096
 _UTF8 = b"\xef\xbb\xbf"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # as Windows redirects write it
+_PRINTED = bytes(byte for byte in range(256) if 9 <= byte <= 13 or byte == 27 or byte >= 32)  # the bytes that a text may hold
 _EMPTY = (  # files that mean something by being empty: how their name looks, what that means, how to get a full one
     (re.compile(r"(?i)(?:nccl|comm_lib|fr)_trace[^/\\]*$"),
      "empty: this rank began to write its flight recorder and ended, or was killed, before it had; its records are unknown",
@@ -70,6 +72,9 @@ def read_item(path: str, size: int, opened: Callable[[], BinaryIO], index: Patte
     try:
         with opened() as stream:
             head = stream.read(HEAD)
+            stacks = read_pyspy_file(head + stream.read(LARGEST), place, index) if is_pyspy_file(head) else None
+        if stacks:
+            return lambda: stacks
         with opened() as stream:
             if head.startswith(_UTF8):
                 head = head.removeprefix(stream.read(len(_UTF8)))
@@ -122,5 +127,4 @@ def _is_binary(head: bytes) -> bool:
     A log may hold some NULs, and begin or end with many: `logrotate` with copytruncate leaves a hole, and so does a crash.
     """
     head = head.strip(b"\0")
-    odd = sum(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in head)
-    return odd > len(head) // 10
+    return len(head.translate(None, _PRINTED)) > len(head) // 10

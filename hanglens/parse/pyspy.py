@@ -8,12 +8,26 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from sys import intern
 
 import msgspec
 
-from hanglens.model import DumpFailure, Gap, Parsed, Process, SourceRef, Stack
+from hanglens.model import DumpFailure, Frame, Gap, Parsed, Process, SourceRef, Stack
 from hanglens.parse.blocks import Block, BlockKind, Place
-from hanglens.parse.dumps import MAX_LOCAL, MAX_LOCALS, MAX_TEXT, MAX_THREADS, Header, Spot, Thread, body, dump_kind, split_location
+from hanglens.parse.dumps import (
+    MAX_LOCAL,
+    MAX_LOCALS,
+    MAX_TEXT,
+    MAX_THREADS,
+    Header,
+    Spot,
+    Thread,
+    body,
+    dump_kind,
+    make_frame,
+    split_location,
+)
 from hanglens.parse.lines import Line, read_line
 from hanglens.parse.pyspy_json import read_threads
 
@@ -28,6 +42,7 @@ _COMMAND = re.compile(r".{0,80}?\bpy-spy dump .{0,200}?(?:--pid[ =]|-p ?)(?P<pid
 _RULER = re.compile(r"[-=]{3,}$")
 _SECTIONS = ("Arguments:", "Locals:")
 _NATIVE_FILE = re.compile(r"[^\s()]{1,300}(?:\.so[\w.]{0,20}|\.pyd|\.dylib|python[\d.]{0,8})$")
+_PLAIN_FRAME = re.compile(r"    ([A-Za-z_<][^\s()]{0,200}) \(([^\s():]{1,200})(?::(\d{1,9}))?\)")  # nothing but a frame looks so
 _CUT_FRAME = re.compile(r"    (?P<name>[\w.<>]{1,200}) \((?P<file>[\w./<>-]{1,300})$")
 
 _REFUSALS = (
@@ -73,7 +88,7 @@ class _Refusal:
 
 
 @dataclass(slots=True)
-class _Dump:
+class Dump:
     """A dump that is being read; with `--subprocesses` it holds several processes."""
 
     place: Place
@@ -188,15 +203,15 @@ class _Dump:
         return Parsed(stacks=tuple(self.stacks), dump_failures=tuple(self.failures), processes=tuple(self.processes))
 
 
-_HEADINGS: tuple[tuple[re.Pattern[str], Callable[[_Dump, re.Match[str], Line], None]], ...] = (
-    (_THREAD, _Dump.header),
-    (_PROCESS, _Dump.process),
-    (_PYTHON, _Dump.proof),
-    (_PARENT, _Dump.parent),
-    (_ANNOUNCED, _Dump.announced),
-    (_NOT_DUMPED, _Dump.refused),
-    (_COMMAND, _Dump.announced),
-    (_REFUSED, _Dump.refused),
+_HEADINGS: tuple[tuple[re.Pattern[str], Callable[[Dump, re.Match[str], Line], None]], ...] = (
+    (_THREAD, Dump.header),
+    (_PROCESS, Dump.process),
+    (_PYTHON, Dump.proof),
+    (_PARENT, Dump.parent),
+    (_ANNOUNCED, Dump.announced),
+    (_NOT_DUMPED, Dump.refused),
+    (_COMMAND, Dump.announced),
+    (_REFUSED, Dump.refused),
 )
 _OPENINGS = (_THREAD, _PROCESS, _ANNOUNCED, _NOT_DUMPED, _COMMAND, _REFUSED)
 
@@ -215,11 +230,36 @@ def _spot(text: str, *, loose: bool) -> Spot | None:
     return Spot(name, file, line) if parted and fits else None
 
 
+@lru_cache(maxsize=1 << 10)
+def plain_frames(text: str) -> tuple[Frame, ...] | None:
+    """The frames that stand below the head of a thread, one a line; None where a line holds anything else, or has a prefix."""
+    frames = [_plain_frame(raw, below) for below, raw in enumerate(text.split("\n"), 1)]
+    known = tuple(frame for frame in frames if frame)
+    return known if len(known) == len(frames) else None
+
+
+@lru_cache(maxsize=1 << 15)
+def _plain_frame(raw: str, below: int) -> Frame | None:
+    if found := _PLAIN_FRAME.fullmatch(raw):  # what `_spot` makes of it, in a quarter of the time
+        function, file, line = found.groups()
+        return Frame(intern(function), intern(file), int(line) if line else None, raw[4:], below)
+    spot = _spot(_unprefixed(raw), loose=True)
+    return make_frame(spot, raw, below) if spot else None
+
+
+def _unprefixed(raw: str) -> str:
+    """A line that is all message and no heading; nothing for others."""
+    line = read_line(raw, 0)
+    text = body(line)
+    heads = text.strip() in _SECTIONS or any(pattern.match(text) for pattern, _ in _HEADINGS)
+    return "" if heads or line.message != raw else text
+
+
 def _start(line: Line, place: Place) -> Block | None:
     text = body(line)
     if not any(opening.match(text) for opening in _OPENINGS) and _spot(text, loose=False) is None:
         return None
-    dump = _Dump(place)
+    dump = Dump(place)
     dump.feed(line)
     return dump
 
@@ -265,7 +305,7 @@ def _json_gap(place: Place, why: str) -> Parsed:
 
 def _read_refusal(data: bytes, place: Place) -> Parsed:
     lines = [read_line(raw, number) for number, raw in enumerate(data[: 64 << 10].decode("utf-8", "replace").split("\n"), 1)]
-    dump = _Dump(place)
+    dump = Dump(place)
     for line in lines:
         dump.feed(line)
     found = dump.close()

@@ -6,6 +6,7 @@ Format: py-spy `src/stack_trace.rs` (`StackTrace`, `Frame`, `LocalVariable`, `Pr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from hanglens.model import Frame, Parsed, Process, SourceRef, Stack
 from hanglens.parse.blocks import Place
@@ -28,17 +29,21 @@ def _stack(thread: _Object, ref: SourceRef, place: Place) -> Stack:
     frames = [frame for frame in _list(thread, "frames")[:MAX_FRAMES] if isinstance(frame, dict)]
     pid, info = _number(thread, "pid"), thread.get("process_info")
     return Stack(
-        frames=tuple(_frame(frame, ref) for frame in frames), ref=ref, tool="py-spy", rank=place.rank, group=place.group,
+        frames=tuple(_frame(frame) for frame in frames), ref=ref, tool="py-spy", rank=place.rank, group=place.group,
         pid=pid if pid is not None else place.pid, thread=_text(thread, "thread_name"), thread_id=_thread_id(thread),
         state=_state(thread), command=_text(info, "command_line") if isinstance(info, dict) else "", locals=_locals(frames),
     )  # fmt: skip
 
 
-def _frame(frame: _Object, ref: SourceRef) -> Frame:
+def _frame(frame: _Object) -> Frame:
     name = _text(frame, "name")
     file = _text(frame, "short_filename") or _text(frame, "filename") or _text(frame, "module").rpartition("/")[2]
-    line = _number(frame, "line") or None  # native frames without symbols have line 0
-    return Frame(name, file, line, f"{name} ({file}:{line})" if line else f"{name} ({file})", ref)
+    return _shared_frame(name, file, _number(frame, "line") or None)  # native frames without symbols have line 0
+
+
+@lru_cache(maxsize=1 << 15)  # ranks of one job stand in the same calls
+def _shared_frame(name: str, file: str, line: int | None) -> Frame:
+    return Frame(name, file, line, f"{name} ({file}:{line})" if line else f"{name} ({file})")
 
 
 def _locals(frames: list[_Object]) -> dict[str, str]:

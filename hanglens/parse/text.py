@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import BinaryIO
 
 from hanglens.model import Event, Input, Parsed, SourceRef, Stamp
@@ -33,8 +35,14 @@ class PatternIndex:
             for literal in kind.literals:
                 wanted.setdefault(literal, []).append(kind)
         self.scanner = Scanner(list(wanted))
+        self._patterns = patterns
         self._wanted = [wanted[literal] for literal in self.scanner.literals]
         self._anchored = {p.name for p in patterns if p.wraps or any(sign in p.expression.replace("[^", "[") for sign in _ANCHORS)}
+
+    @cached_property
+    def without_blocks(self) -> PatternIndex:
+        """The patterns alone, for files whose blocks somebody else reads."""
+        return PatternIndex(self._patterns, ())
 
     def promising(self, raw: str, hits: set[int]) -> bool:
         """Whether something may come of a line with these literals; to ask is far cheaper than to take its prefixes off.
@@ -70,6 +78,13 @@ class _Reading:
     parts: list[Parsed] = field(default_factory=list)
     block: Block | None = None
 
+    def take_chunk(self, chunk: Chunk) -> None:
+        """Take all lines from which something may come."""
+        hits = self.thinned(chunk)
+        for at, number, raw in _wanted_lines(chunk, hits, self):
+            if self.block is not None or self.index.promising(raw, hits.get(at, set())):
+                self.take(read_line(raw, number), hits.get(at, set()), chunk, at)
+
     def take(self, line: Line, hits: set[int], chunk: Chunk, at: int) -> None:
         if self.block is not None and not self.block.feed(line):
             self.end_block()
@@ -101,6 +116,11 @@ class _Reading:
                 kept[at] = wanted
         return kept
 
+    def events(self) -> list[Event]:
+        """What was recognised, in the order of the file."""
+        kept = [event for first, last in self.kept.values() for event in (*first, *last)]
+        return sorted(kept, key=lambda event: event.ref.line or 0)
+
     def end_block(self) -> None:
         if self.block is not None:
             self.parts.append(self.block.close())
@@ -115,14 +135,10 @@ def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
         head = head or chunk.data[:TAIL_BYTES]
         size += len(chunk.data)
         lines = chunk.first_line + chunk.data.count(b"\n") - (1 if chunk.data.endswith(b"\n") else 0)
-        hits = reading.thinned(chunk)
-        for at, number, raw in _wanted_lines(chunk, hits, reading):
-            if reading.block is not None or index.promising(raw, hits.get(at, set())):
-                reading.take(read_line(raw, number), hits.get(at, set()), chunk, at)
+        reading.take_chunk(chunk)
         tail, tail_line = _tail(tail, tail_line, chunk)
     reading.end_block()
-    events = [event for first, last in reading.kept.values() for event in (*first, *last)]
-    events.sort(key=lambda event: event.ref.line or 0)
+    events = reading.events()
     told = _last_lines(tail, tail_line, place.file)
     stamps = [event.time for event in told if event.time]
     about = Input(
@@ -130,6 +146,17 @@ def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
         rank=place.rank, first_time=_first_stamp(head), last_time=stamps[-1] if stamps else None, tail=tuple(told),
     )  # fmt: skip
     return Parsed.total([Parsed(inputs=(about,), events=tuple(events)), *reading.parts])
+
+
+def read_events(data: bytes, place: Place, index: PatternIndex) -> tuple[Event, ...]:
+    """The lines of a text that some pattern wants; its blocks are nobody's business here."""
+    index = index.without_blocks
+    if not index.scanner.hits(data):
+        return ()
+    reading = _Reading(place, index)
+    for chunk in chunks(io.BytesIO(data), index.scanner):
+        reading.take_chunk(chunk)
+    return tuple(reading.events())
 
 
 def _wanted_lines(chunk: Chunk, hits: dict[int, set[int]], reading: _Reading) -> Iterator[tuple[int, int, str]]:

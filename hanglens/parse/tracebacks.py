@@ -87,7 +87,7 @@ class _Traceback:
 
     def _add(self, spot: Spot, text: str, line: Line) -> None:
         if len(self.frames) < MAX_FRAMES:
-            self.frames.append(make_frame(spot, line, self.place.file))
+            self.frames.append(make_frame(spot, line.raw, line.number - self.first.number))
         self.indent, self.headed, self.after_frame = _indent(text), bool(line.level), True
 
     def _ends_with(self, text: str, line: Line) -> bool:
@@ -139,7 +139,7 @@ def _flattened(line: Line, place: Place) -> _Traceback | None:
         return None
     traceback = _Traceback(line, place, headed=bool(line.level))
     spots = ((frame[0], python_spot(frame[0])) for frame in found)
-    traceback.frames = [replace(make_frame(spot, line, place.file), text=part) for part, spot in spots if spot]
+    traceback.frames = [replace(make_frame(spot, line.raw, 0), text=part) for part, spot in spots if spot]
     if error := _FLAT_ERROR.search(text, found[-1].end()):
         traceback.error, traceback.error_line = [error[0]], line
     return traceback

@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from hanglens.report import i18n
 from hanglens.report.charts import timeline
@@ -27,7 +27,7 @@ def render(d: Diagnosis, *, lang: Lang) -> str:
 
 def both(text: Text) -> Markup:
     """A text in both languages; the style sheet shows one of them."""
-    return Markup('<span lang="en">{}</span><span lang="zh">{}</span>').format(pick(text, "en"), pick(text, "zh"))
+    return Markup(f'<span lang="en">{escape(pick(text, "en"))}</span><span lang="zh">{escape(pick(text, "zh"))}</span>')  # noqa: S704
 
 
 def _title(d: Diagnosis, lang: Lang) -> str:

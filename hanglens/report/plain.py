@@ -42,7 +42,14 @@ def line(text: str, longest: int = LONGEST_LINE) -> str:
     >>> line("a\x1b[31mred\x1b[0m\u202e<b>")
     'ared⟨U+202E⟩<b>'
     """
+    if len(text) <= longest and _harmless(text):
+        return text
     return cut(visible(cut(text, 4 * longest).rstrip("\r\n")).replace("\n", " ⏎ "), longest)
+
+
+def _harmless(text: str) -> bool:
+    """Most strings are, and there may be a million of them."""
+    return text.isascii() and text.isprintable()
 
 
 def _prose(text: str) -> str:

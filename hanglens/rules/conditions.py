@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+
+import regex
 
 from hanglens.knowledge import schema
 from hanglens.model import Event, Stack
-from hanglens.scan import required_literals, search
+from hanglens.scan import required_pieces, search
 from hanglens.verdict import Evidence, Fact
 
 _Scalar = str | int | float | bool | None
@@ -16,9 +19,9 @@ _BLAMING = ("rank.", "stage.short")  # facts whose ranks are those at fault; the
 KEEP = 6  # lines of one condition that are cited
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Observed:
-    """What rules are evaluated on: events by pattern name, facts by name, threads, and the last lines of each file.
+    """What rules are evaluated on: events by pattern name, facts by name, threads, and the last lines of each file that may go silent.
 
     `cut` are files from whose middle lines are missing, each with the line behind which they are.
     """
@@ -29,6 +32,14 @@ class Observed:
     tails: Mapping[str, Sequence[Event]] = field(default_factory=dict)
     world_size: int | None = None
     cut: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def texts(self) -> Mapping[str, Sequence[int]]:
+        """Where in `stacks` each text of frames stands: most ranks of a job say the same, and one search is enough for all of them."""
+        found: dict[str, list[int]] = {}
+        for n, (stack, _) in enumerate(self.stacks):
+            found.setdefault("\n".join([frame.text or frame.function for frame in stack.frames]), []).append(n)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,34 +106,28 @@ def _on(on: schema.On, copies: int, world: int | None) -> bool:
 
 
 def _stack(condition: schema.StackCondition, seen: Observed) -> Match:
-    literals = required_literals(condition.expression)
+    texts: Iterable[str] = seen.texts
+    for literals in required_pieces(condition.expression):
+        texts = [text for text in texts if any(literal in text for literal in literals)]
+    matches = [found for text in texts if (found := search(condition.expression, text))]
+    told = ({name: value for name, value in found.groupdict().items() if value is not None} for found in matches)
+    where = sorted((n, at) for at, found in enumerate(matches) for n in seen.texts[found.string])
+    ranks = frozenset(rank for n, _ in where if (rank := seen.stacks[n][1]) is not None)
     evidence: list[Evidence] = []
-    ranks: set[int] = set()
-    number = 0
-    values: dict[str, str] = {}
-    for stack, rank in seen.stacks:
-        text = "\n".join(frame.text or frame.function for frame in stack.frames)
-        if literals and not any(literal in text for literal in literals):
-            continue
-        found = search(condition.expression, text)
-        if found is None:
-            continue
-        number += 1
-        values = values or {name: value for name, value in found.groupdict().items() if value is not None}
-        ranks |= {rank} if rank is not None else set()
-        if len(evidence) < KEEP:
-            evidence += _frames_of(stack, rank, text, found.start(), found.end())
-    held = number > 0 and _on(condition.on, max(len(ranks), number if not ranks else 0), seen.world_size)
-    return Match(condition.path, held, number, tuple(evidence), frozenset(ranks), values=values, on_lines=True)
+    for n, at in where[:KEEP]:
+        evidence += _frames_of(*seen.stacks[n], matches[at]) if len(evidence) < KEEP else ()
+    held = bool(where) and _on(condition.on, len(ranks) or len(where), seen.world_size)
+    return Match(condition.path, held, len(where), tuple(evidence), ranks, values=next(filter(None, told), {}), on_lines=True)
 
 
-def _frames_of(stack: Stack, rank: int | None, joined: str, start: int, end: int) -> list[Evidence]:
+def _frames_of(stack: Stack, rank: int | None, found: regex.Match[str]) -> list[Evidence]:
     """The first and the last frame that the match touches."""
-    numbers = sorted({joined.count("\n", 0, start), joined.count("\n", 0, max(end - 1, start))})
+    start, end = found.span()
+    numbers = sorted({found.string.count("\n", 0, start), found.string.count("\n", 0, max(end - 1, start))})
     cited = []
     for number in numbers:
         frame = stack.frames[number]
-        ref = frame.ref or stack.ref
+        ref = frame.ref(stack.ref)
         context = tuple(f.text or f.function for f in stack.frames[max(0, number - 2) : number + 3])
         text = frame.text or frame.function
         cited.append(Evidence(file=ref.file, line=ref.line, record=ref.record, text=text, context=context, rank=rank))
@@ -214,7 +219,9 @@ def _sequence(condition: schema.Sequence, seen: Observed) -> Match:
         if condition.never and last <= seen.cut.get(file, 0):
             continue  # it may have stood among the lines that are missing
         program = seen.events[condition.steps[-1].pattern.name][-1].source
-        if condition.silence and any(e.source == program and (e.ref.line or 0) > last for e in seen.tails.get(file, ())):
+        if condition.silence and (
+            file not in seen.tails or any(e.source == program and (e.ref.line or 0) > last for e in seen.tails[file])
+        ):
             continue
         return _joined(condition.path, tuple(chosen), held=True)
     return Match(condition.path, held=False)

@@ -66,7 +66,7 @@ def test_an_exit_of_an_unknown_process_names_no_rank() -> None:
 def traceback(error: str, rank: int | None = 1, line: int = 9) -> Traceback:
     """A traceback of a rank that ends in `error`."""
     ref = SourceRef("job.log", line)
-    return Traceback((Frame("f", "train.py", 3, "File train.py", ref),), error, ref, ref, error, Speaker(rank=rank))
+    return Traceback((Frame("f", "train.py", 3, "File train.py"),), error, ref, ref, error, Speaker(rank=rank))
 
 
 @pytest.mark.parametrize(

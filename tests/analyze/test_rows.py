@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hanglens.analyze import rows
 from hanglens.analyze.rows import communicators, input_rows, rank_rows, stack_groups, timeline, waits
 from hanglens.model import Input, Stamp
 from tests.builders import (
@@ -63,6 +64,14 @@ def test_who_waits_for_whom() -> None:
     about = incident(member(0, BARRIER), member(1, READS), member(None, RPC, pid=9))
     facts = {"rank.missing_from_collective": [fact("m", 1)], "rank.stopped": [fact("s", 1)]}
     assert [(w.who, w.for_whom, w.in_what) for w in waits(about, facts)] == [(0, 1, BARRIER), ("pid 9", 0, RPC), ("pid 9", 1, RPC)]
+
+
+def test_waits_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where half of a large job waits for the other half, not every pair of ranks is listed."""
+    monkeypatch.setattr(rows, "MOST_WAITS", 5)
+    about = incident(*(member(rank, BARRIER) for rank in range(4)), *(member(rank, READS) for rank in range(4, 8)))
+    found = waits(about, {"rank.missing_from_collective": [fact("m", rank) for rank in range(4, 8)]})
+    assert [(wait.who, wait.for_whom) for wait in found] == [(0, 4), (1, 4), (2, 4), (3, 4), (0, 5)]
 
 
 def test_stack_groups() -> None:

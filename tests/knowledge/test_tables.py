@@ -141,7 +141,8 @@ def test_frames(described: str, kind: str) -> None:
 )
 def test_callers_change_what_a_frame_means(kind: str, callers: list[str], means: str) -> None:
     """A collective by which a worker waits for requests is idle; a queue that a main process waits at for answers is not."""
-    assert load_frames().kind_below(kind, callers) == means
+    table = load_frames()
+    assert table.kind_below(kind, [table.turn(kind, caller) for caller in callers]) == means
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_a_block_goes_on_across_chunks(size: int, end: str) -> None:
         patched.setattr(scan, "CHUNK", size)
         parsed = read("mark 1\n" + DUMP + end, MARK, kinds=BLOCKS)
     assert [frame.function for frame in parsed.stacks[0].frames] == ["wait", "main"]
-    assert [frame.ref and frame.ref.line for frame in parsed.stacks[0].frames] == [6, 7]
+    assert [frame.ref(parsed.stacks[0].ref).line for frame in parsed.stacks[0].frames] == [6, 7]
     assert (parsed.stacks[0].pid, parsed.processes[0].command) == (12, "python train.py")
     assert [event.ref.line for event in parsed.events] == [1, 8][: 1 + end.startswith("mark")]
 

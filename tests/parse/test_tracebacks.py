@@ -78,7 +78,7 @@ def frames(stack: Stack) -> list[tuple[str, str, int | None]]:
 def test_traceback() -> None:
     """A traceback has its frames outermost first, and its error with the line it stands on."""
     (found,) = read(f"starting\n{TRACEBACK}done\n").tracebacks
-    assert [(f.function, f.file, f.line, f.ref) for f in found.frames] == [
+    assert [(f.function, f.file, f.line, f.ref(found.ref)) for f in found.frames] == [
         ("<module>", "/x/train.py", 82, SourceRef("rank1.log", 3)),
         ("main", "/x/train.py", 28, SourceRef("rank1.log", 5)),
     ]
@@ -192,7 +192,10 @@ def test_traceback_without_line_ends() -> None:
     """A traceback that was pasted as one line keeps its frames, all on that line, and its error."""
     text = "ray::W.f() (pid=285) " + " ".join(line.strip() for line in TRACEBACK.splitlines())
     (found,) = read(text).tracebacks
-    assert [(f.function, f.ref) for f in found.frames] == [("<module>", SourceRef("rank1.log", 1)), ("main", SourceRef("rank1.log", 1))]
+    assert [(f.function, f.ref(found.ref)) for f in found.frames] == [
+        ("<module>", SourceRef("rank1.log", 1)),
+        ("main", SourceRef("rank1.log", 1)),
+    ]
     assert (found.error, found.speaker.pid) == ("ValueError: bad step", 285)
 
 
@@ -264,7 +267,7 @@ def test_any_lines_are_borne(lines: list[str]) -> None:
     """Lines in any order never raise, and every reference is a line of the file."""
     parsed = read("\n".join(lines))
     owners: tuple[Stack | Traceback, ...] = (*parsed.stacks, *parsed.tracebacks)
-    refs = [*(owner.ref for owner in owners), *(frame.ref for owner in owners for frame in owner.frames)]
+    refs = [*(owner.ref for owner in owners), *(frame.ref(owner.ref) for owner in owners for frame in owner.frames)]
     assert all(ref is not None and ref.line in range(1, len(lines) + 1) for ref in refs)
 
 

@@ -38,6 +38,12 @@ def test_no_control_character_survives(raw: str) -> None:
     assert all(unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} for c in line(raw))
 
 
+@given(st.text(st.characters(max_codepoint=127), max_size=LONGEST_LINE))
+def test_harmless_text_is_left_as_it_is(raw: str) -> None:
+    """What can be printed and is ASCII stands in the report as it stood in the evidence."""
+    assert not raw.isprintable() or line(raw) == visible(raw) == raw
+
+
 def test_long_lines_are_cut_quickly() -> None:
     """A line of megabytes, even one of escape sequences without an end, becomes a short one."""
     assert len(line("x" * 1_000_000)) == LONGEST_LINE

@@ -208,6 +208,22 @@ def test_silence(tail: tuple[Event, ...], held: bool) -> None:
     assert matched(condition, lines=[step(0, 1), step(1, 2)], tail=tail).held is held
 
 
+def test_silence_of_a_file_without_an_end() -> None:
+    """A file that holds nothing but stacks never goes silent."""
+    condition = {"sequence": [*STEPS, {"silence": "to the end"}]}
+    steps = [step(0, 1, "rank0.pyspy.txt"), step(1, 2, "rank0.pyspy.txt")]
+    assert not matched(condition, lines=steps).held
+
+
+def test_stacks_that_read_alike_are_told_apart() -> None:
+    """Each thread with the frames counts, on its own rank, and those that are cited come in the order of the threads."""
+    waits, spins = "wait (a.py:1)\nmain (b.py:2)", "spin (c.py:1)\nmain (b.py:2)"
+    stacks = [(stack(frames, pid=n), n) for n, frames in enumerate((waits, spins, waits, "other (d.py:3)", spins))]
+    match = matched({"pattern": r"main \(b", "source": "stack"}, stacks=list(stacks))
+    assert (match.number, match.ranks) == (4, {0, 1, 2, 4})
+    assert [(cited.file, cited.rank) for cited in match.evidence] == [(f"pid{n}.txt", n) for n in (0, 1, 2, 4)]
+
+
 def test_a_step_on_every_rank() -> None:
     """`on` limits a step too: all copies below the step before it count."""
     condition = {"sequence": [STEPS[0], {**STEPS[1], "on": "every rank"}]}
