@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanglens.model import Parsed, SourceRef
-from hanglens.parse import build_index, read_item
+from hanglens.parse.dump_readers import DumpReaders
+from hanglens.parse.files import build_index, read_item
 from hanglens.parse.blocks import Place
 from hanglens.parse.dumps import MAX_FRAMES
 from hanglens.parse.pyspy_file import LARGEST, is_pyspy_file, read_pyspy_file
@@ -66,7 +67,7 @@ def test_frames_below_variables_cite_their_lines() -> None:
     """Variables between frames are left to the reader of lines, which cites the lines where the frames stand."""
     text = f'{HEAD}Thread 7 (idle): "MainThread"\n{LOCALS}'
     assert whole(text) is None
-    (stack,) = read_item(PLACE.file, len(text), lambda: io.BytesIO(text.encode()), INDEX).stacks
+    (stack,) = read_item(PLACE.file, len(text), lambda: io.BytesIO(text.encode()), INDEX, DumpReaders(1))().stacks
     assert [(frame.function, frame.ref(stack.ref).line) for frame in stack.frames] == [("step", 6), ("main", 11)]
     assert stack.locals == {"n": "2", "x": '"a"'}
 
