@@ -60,6 +60,7 @@ class _Book:
 
 
 _Raw = tuple[object, object, object]  # process_group, pg_id, is_p2p of a record
+_Row = tuple[_Book, int, int]  # where a record goes, its call and its state
 
 
 class Columns:
@@ -73,42 +74,54 @@ class Columns:
         self.calls: list[Call] = []
         self.number = 0
         self._known: dict[tuple[object, ...], int] = {}
+        self._rows: dict[tuple[object, ...], _Row] = {}
         self._books: dict[_Raw, _Book] = {}
         self._sites: dict[int, str] = {}
 
     def read(self, entries: Iterable[object]) -> None:
         """Take all records. One that lacks a field, or has one of an odd type, is cleaned first; what is no record is passed over."""
-        for place, entry in enumerate(entries):
+        self._read(enumerate(entries))
+
+    def _read(self, entries: Iterable[tuple[int, Any]]) -> None:
+        # One loop without calls, since it runs for each of millions of records: what a record has in common with many others, all but its
+        # number and its place, is looked up at once.
+        rows, sites = self._rows, self._sites
+        for place, entry in entries:
             try:
-                self._add(place, _FIELDS(entry))  # type: ignore[arg-type]  # most are what they must be, and a look costs time
+                group, number, p2p, seq, p2p_seq, op, state, sizes, dtypes, outputs, frames, retired = _FIELDS(entry)
+                site = sites.get(id(frames)) if frames else ""
+                key = (
+                    tuple(group) if type(group) is list else group, number, p2p, op, state, retired,
+                    self._site(frames) if site is None else site,
+                    tuple(dtypes) if len(dtypes) <= SHORT else id(dtypes),
+                    tuple(sizes[0]) if len(sizes) == 1 and len(sizes[0]) <= SHORT else _shapes(sizes),
+                    tuple(outputs[0]) if len(outputs) == 1 and len(outputs[0]) <= SHORT else _shapes(outputs),
+                )  # fmt: skip
+                row = rows.get(key)
+                book, call, code = row or self._row(key, sizes, dtypes, outputs)
+                book.seqs.append(p2p_seq if p2p is True else seq)  # refuses what is no integer
             except (LookupError, TypeError, AttributeError, OverflowError):
-                if not isinstance(entry, dict):
-                    continue
-                self._add(place, _FIELDS(_clean(entry)))
+                if isinstance(entry, dict):
+                    self._read([(place, _clean(entry))])
+                continue
+            book.calls.append(call)
+            book.states.append(code)
+            book.places.append(place)
             self.number += 1
 
-    def _add(self, place: int, fields: tuple[Any, ...]) -> None:
-        group, number, p2p, seq, p2p_seq, op, state, sizes, dtypes, outputs, frames, retired = fields
-        raw = (tuple(group) if type(group) is list else group, number, p2p)
-        book = self._books.get(raw)
-        if book is None:
-            book = self._books[raw] = _Book()
-        key = op, _shapes(sizes), _short(dtypes), _shapes(outputs), self._site(frames) if frames else ""
-        call = self._known.get(key)
-        if call is None:
-            call = self._known[key] = len(self.calls)
-            self.calls.append(_call(op, sizes, dtypes, outputs, key[-1]))
+    def _row(self, key: tuple[Any, ...], sizes: object, dtypes: object, outputs: object) -> _Row:
+        group, number, p2p, op, state, retired, site, *tensors = key
+        book = self._books.setdefault((group, number, p2p), _Book())
         code = COMPLETED if retired is True and not op.startswith(_WITH_EVENTS) else _STATE.get(state, _UNKNOWN)
-        book.seqs.append(p2p_seq if p2p is True else seq)  # refuses what is no integer
-        book.calls.append(call)
-        book.states.append(code)
-        book.places.append(place)
+        call = self._known.setdefault((op, site, *tensors), len(self.calls))
+        if call == len(self.calls):
+            self.calls.append(_call(op, sizes, dtypes, outputs, site))
+        row = self._rows[key] = book, call, code
+        return row
 
     def _site(self, frames: list[object]) -> str:
         """The innermost line outside of torch."""
-        site = self._sites.get(id(frames))
-        if site is None:
-            site = self._sites[id(frames)] = next(filter(None, map(self._site_of, frames[:MOST_FRAMES])), "")
+        site = self._sites[id(frames)] = next(filter(None, map(self._site_of, frames[:MOST_FRAMES])), "")
         return site
 
     def _site_of(self, frame: object) -> str:
