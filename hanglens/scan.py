@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 
 import regex
 
+from hanglens.errors import HangLensError
+
 if sys.version_info >= (3, 11):
     from re import _constants as _sre  # type: ignore[attr-defined]
     from re import _parser as _sre_parser  # type: ignore[attr-defined]
@@ -53,11 +55,17 @@ class Pattern:
 
 
 def search(expression: str, text: str) -> regex.Match[str] | None:
-    """Search with a time limit, since expressions and lines may both come from strangers; a slow search finds nothing."""
+    """Search with a time limit, since expressions and lines may both come from strangers; a slow search finds nothing.
+
+    Raises:
+        HangLensError: `regex` does not take the expression, though Python's own parser does.
+    """
     try:
         return _compiled(expression).search(text, timeout=REGEX_SECONDS)
     except TimeoutError:
         return None
+    except regex.error as error:
+        raise HangLensError(f"the pattern {expression!r} cannot be searched: {error}", "run `hanglens rules lint`") from error
 
 
 @lru_cache(maxsize=4096)
@@ -76,10 +84,18 @@ _FAULTS = (re.error, regex.error, ValueError, OverflowError, RecursionError)  # 
 
 
 def fault(expression: str) -> str:
-    """What is wrong with a regular expression; nothing if Python's own parser and the one that searches take it."""
+    """What Python's own parser finds wrong with a regular expression; nothing if it takes it."""
+    return _complaint(_parsed, expression)
+
+
+def search_fault(expression: str) -> str:
+    """The same of the parser that searches, which is slow: for each of hundreds of rules it would be the half of a start."""
+    return _complaint(_compiled, expression)
+
+
+def _complaint(parse: Callable[[str], object], expression: str) -> str:
     try:
-        _parsed(expression)
-        _compiled(expression)
+        parse(expression)
     except _FAULTS as error:
         return str(error)
     return ""

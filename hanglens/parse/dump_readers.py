@@ -46,7 +46,10 @@ class _Helper:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603  our own interpreter
-            [sys.executable, "-c", _SERVE.format(path=sys.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [sys.executable, "-S", "-c", _SERVE.format(path=sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
 
     def read(self, dump: _Dump) -> Parsed:

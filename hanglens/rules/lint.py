@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hanglens.knowledge.load import RulePack, load_facts
 from hanglens.knowledge.schema import FactCondition, Not, PatternCondition, Rule, StackCondition
-from hanglens.scan import SHORTEST_LITERAL, search
+from hanglens.scan import SHORTEST_LITERAL, search, search_fault
 from hanglens.verdict import Text
 
 # What a rule must not fire on: pointers and numbers as NCCL prints them, and ordinary words.
@@ -74,6 +74,9 @@ def _patterns(rule: Rule) -> Iterator[tuple[str, str]]:
     for condition in conditions:
         if isinstance(condition, StackCondition | PatternCondition):
             expression = condition.expression if isinstance(condition, StackCondition) else condition.pattern.expression
+            if problem := search_fault(expression):
+                yield f"the pattern at {condition.path or 'when'} cannot be searched: {problem}", "write it so that `regex` takes it, too"
+                continue
             if id(condition) not in negated and rule.role == "cause":
                 yield from _too_wide(condition.path, expression)
             if re.search(r"(?:\([^()]*[+*][^()]*\))[+*]", expression):
