@@ -41,9 +41,10 @@ rules: $(VENV)/.wheel  ## the rule files: their shape, and the snippets inside t
 
 check: lint types layers rules test  ## all of these gates
 
-bench: $(VENV)/.wheel  ## how long large logs take (ARGS="20 200", in MB), and the stacks of large jobs
+bench: $(VENV)/.wheel  ## how long large logs take (ARGS="20 200", in MB), and the stacks and flight recorders of large jobs
 	$(BIN)/python -m tests.benchmarks.search $(ARGS)
 	$(BIN)/python -m tests.benchmarks.stacks
+	$(BIN)/python -m tests.benchmarks.recorders
 
 conformance: $(VENV)/.wheel  ## do published engines still print what the tables name? Downloads 3.3 GB into build/ (ARGS=sglang)
 	$(BIN)/python tests/conformance/conformance.py $(ARGS)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from hanglens.analyze.activity import activity_facts
 from hanglens.analyze.calls import call_facts
 from hanglens.analyze.endings import ending_facts
+from hanglens.analyze.enqueued import enqueue_facts
 from hanglens.analyze.kernel import kernel_facts
 from hanglens.analyze.missing import missing_facts
 from hanglens.analyze.processes import process_facts
@@ -20,8 +21,8 @@ from hanglens.incident import Incident
 from hanglens.verdict import Fact
 
 ANALYSES: tuple[Callable[[Incident], Iterator[Fact]], ...] = (
-    surrounding_facts, stage_facts, process_facts, kernel_facts, ras_facts, recorder_facts, watchdog_facts, missing_facts, call_facts,
-    activity_facts, ending_facts,
+    surrounding_facts, stage_facts, process_facts, kernel_facts, ras_facts, recorder_facts, enqueue_facts, watchdog_facts, missing_facts,
+    call_facts, activity_facts, ending_facts,
 )  # fmt: skip
 
 

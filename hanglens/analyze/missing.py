@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from hanglens.analyze.blocked import kernel_wait, may_idle, parked, polls, reads_file, runs, sleeps, slow_work, stands_still, wait_of
 from hanglens.analyze.cite import cite, cite_collective, cite_event, cite_frame, unique
+from hanglens.analyze.enqueued import ranks_short
 from hanglens.analyze.ras import ras_facts
 from hanglens.analyze.recorder import differences, wavefront
 from hanglens.analyze.stacks import counts_of, moved
@@ -17,7 +18,8 @@ from hanglens.incident import Incident, Member, Standing
 from hanglens.model import Frame
 from hanglens.verdict import Evidence, Fact
 
-_KINDS = ("stack", "flight-recorder", "watchdog", "nccl-init", "stage", "ras", "ras?")
+# The order in which kinds of evidence are cited. Those with a question mark say nothing alone: a healthy job looks so, too.
+_KINDS = ("stack", "flight-recorder", "watchdog", "nccl-init", "stage", "ras", "ras?", "nccl-log?")
 _ELSEWHERE = ("rpc-wait", "waiting", "rendezvous", "idle")  # waits of their own, that say nothing of who is late
 
 
@@ -57,6 +59,9 @@ def missing_facts(incident: Incident) -> Iterator[Fact]:
     _by_stage(incident, cases)
     _by_ras(incident, cases)
     _by_nccl_init(incident, cases)
+    for rank, (op, evidence) in ranks_short(incident).items():
+        cases[rank].op = cases[rank].op or op
+        cases[rank].add("nccl-log?", evidence)
     gone = {rank for fact in ras_facts(incident) if fact.name == "rank.gone" for rank in fact.ranks}
     accepted = {rank: case for rank, case in cases.items() if rank not in gone and _holds(incident, rank, case)}
     for rank, case in sorted(accepted.items()):
@@ -83,7 +88,7 @@ def _holds(incident: Incident, rank: int, case: Case) -> bool:
         return False
     if not (member and member.collected) or rank in {timeout.rank for timeout in timeouts(incident)}:
         return False
-    return set(case.kinds) != {"ras?"}
+    return not all(kind.endswith("?") for kind in case.kinds)
 
 
 def _by_stack(incident: Incident, cases: dict[int, Case]) -> None:
@@ -179,7 +184,7 @@ def _by_nccl_init(incident: Incident, cases: dict[int, Case]) -> None:
 def _fact(incident: Incident, rank: int, case: Case) -> Fact:
     member = _member(incident, rank)
     kinds = sorted(case.kinds)
-    if "ras?" in kinds:  # with another kind beside it, a lag of one is evidence too
+    if not all(kind.endswith("?") for kind in kinds):  # with another kind beside it, a lag of one is evidence too
         kinds = sorted({kind.rstrip("?") for kind in kinds})
     evidence = _by_turns([case.kinds.get(kind, []) for kind in _KINDS])
     track = track_of(incident)
@@ -211,7 +216,7 @@ def _seen(incident: Incident, member: Member | None, case: Case) -> str:
     alive = bool(member and moved(member) is not None and not still)
     if set(case.kinds) == {"stack"} and member and (alive or slow_work(member) or may_idle(member, case.op)):
         return "glimpse"
-    kinds = {kind.rstrip("?") for kind in case.kinds}
+    kinds = {kind.rstrip("?") for kind in case.kinds} - {"nccl-log"}  # that says what a stack outside of the call says, once more
     if len(kinds) > 1:
         return "lasting" if still or {"watchdog", "ras"} & set(case.kinds) else "clear"
     if kinds == {"stage"} or (kinds == {"nccl-init"} and not _has_nccl_log(incident, member)):

@@ -5,12 +5,11 @@ Each size is analyzed by a process of its own, as a user does it, start-up and r
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+from tests.benchmarks.measure import ANALYZE, measure
 
 FRAMES = 64
 
@@ -40,17 +39,10 @@ def main() -> None:
     sizes = [int(size) for size in sys.argv[1:]] or [1_250, 2_500, 5_000, 10_000]
     print(f"{'dumps':>6} {'s':>6} {'ms/dump':>8} {'MiB':>5}  to blame")
     for size in sizes:
-        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as home:
+        with tempfile.TemporaryDirectory() as folder:
             write_dumps(Path(folder), size)
-            begin = time.perf_counter()
-            command = [sys.executable, "-m", "hanglens", "--quiet", "analyze", folder]
-            with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=home) as process:
-                told = process.stdout.read() if process.stdout else ""
-                _, _, usage = os.wait4(process.pid, 0)
-                process.returncode = 0
-            seconds = time.perf_counter() - begin
-        blamed = next((line.removeprefix("To blame").strip() for line in told.splitlines() if line.startswith("To blame")), "nobody")
-        print(f"{size:6} {seconds:6.1f} {1000 * seconds / size:8.2f} {usage.ru_maxrss / 1024:5.0f}  {blamed}")
+            run = measure([*ANALYZE, folder])
+        print(f"{size:6} {run.seconds:6.1f} {1000 * run.seconds / size:8.2f} {run.mib:5.0f}  {run.blamed}")
 
 
 if __name__ == "__main__":
