@@ -133,8 +133,8 @@ def _by_recorder(incident: Incident, cases: dict[int, Case]) -> None:
         case.first = case.first or entry.seq <= 1
         case.waiting |= {call.rank for call in entry.calls}
         last = front.last(entry.rank)
-        if last:
-            case.where = case.where or " ".join(f"own code after {last.call.op} #{last.seq} {last.call.site}".split())
+        after = f"after {last.call.op} #{last.seq} {last.call.site}".strip() if last else "with no call under way"
+        case.where = case.where or f"own code {after}"
         case.add("flight-recorder", [cite_collective(call) for call in (*entry.calls[:2], *([last] if last else []))])
 
 

@@ -149,8 +149,8 @@ def _stack_group(same: list[Member]) -> StackGroup:
 
 def communicators(incident: Incident) -> tuple[CommunicatorTable, ...]:
     """Process groups of the flight recorder with the calls around the last ones, and communicators of NCCL's lines and RAS."""
-    groups = sorted((group for group in incident.groups.values() if group.lanes), key=_interest)
     dumped = {dump.rank for dump in incident.parsed.recorder_dumps}
+    groups = sorted((group for group in incident.groups.values() if group.lanes), key=lambda group: _interest(group, dumped))
     found = [_group_table(group, dumped if number < MOST_TABLES else None) for number, group in enumerate(groups)]
     known: dict[str, set[int]] = defaultdict(set)
     for event in incident.parsed.events:
@@ -163,9 +163,9 @@ def communicators(incident: Incident) -> tuple[CommunicatorTable, ...]:
     return tuple(found)
 
 
-def _interest(group: Group) -> tuple[bool, bool]:
+def _interest(group: Group, dumped: set[int]) -> tuple[bool, bool]:
     """Groups that wait come first, and those whose members are apart before those that are level."""
-    return not group.pending, len({lane.last for lane in group.lanes.values()}) == 1
+    return not group.pending, len({group.enqueued(rank) for rank in group.members if rank in dumped}) == 1
 
 
 def _group_table(group: Group, dumped: set[int] | None) -> CommunicatorTable:
@@ -175,23 +175,27 @@ def _group_table(group: Group, dumped: set[int] | None) -> CommunicatorTable:
 
 
 def _cells(group: Group, dumped: set[int]) -> Iterator[CollectiveCell]:
-    middle = _middle(group)
+    late = {rank: group.enqueued(rank) for rank in group.members if rank in dumped} if group.pending else {}
+    middle = _middle(group, min(late.values(), default=0))
+    numbers = range(middle - AROUND, middle + AROUND + 1)
     usual = _usual(group, middle)
-    for lane in _shown(group, middle):
-        for call in filter(None, map(lane.call, range(middle - AROUND, middle + AROUND + 1))):
-            yield _cell(call, odd=call.seq == middle and usual not in ("", _shape(call)))
-    late = [rank for rank in group.members if rank in dumped and group.enqueued(rank) < middle] if group.pending else []
-    for rank in late[:MOST_LANES]:
-        yield CollectiveCell(rank=rank, seq=middle, op="", state="not called", odd=True)
+    shown = _shown(group, middle)
+    for call in filter(None, (lane.call(seq) for lane in shown for seq in numbers)):
+        yield _cell(call, odd=call.seq == middle and usual not in ("", _shape(call)))
+    made = sorted({seq for lane in shown for seq in numbers if lane.row(seq) is not None})
+    for rank in [rank for rank, last in late.items() if last < middle][:MOST_LANES]:
+        for seq in (seq for seq in made if seq > late[rank]):
+            yield CollectiveCell(rank=rank, seq=seq, op="", state="not called", odd=True)
 
 
-def _middle(group: Group) -> int:
-    """The number that the table is about: the oldest at which members differ, else the furthest that waits, else the last."""
+def _middle(group: Group, least: int) -> int:
+    """The number that the table is about: the oldest at which members differ, else the first that not all made, else the last."""
     differs = next((fact for fact in mismatches(group)), None)
     if differs:
         return int(differs.values["seq"])
-    pending = group.unfinished()
-    return pending[0].seq if pending else max(lane.last for lane in group.lanes.values())
+    last = [lane.last for lane in group.lanes.values()]
+    open_calls = [call.seq for call in group.unfinished() if call.seq > least]
+    return min(open_calls, default=max(last))
 
 
 def _shown(group: Group, middle: int) -> list[Lane]:

@@ -275,7 +275,12 @@ def _matrix(table: CommunicatorTable) -> Matrix:
     for rank in sorted({cell.rank for cell in table.divergence} | (set(table.members) if whole else set())):
         row = tuple(cells.get((rank, seq)) for seq in seqs)
         equal.setdefault(tuple(cell and (cell.op, cell.size, cell.state, cell.odd) for cell in row), []).append(rank)
-    rows = tuple((ranges(ranks), tuple(cells.get((ranks[0], seq)) for seq in seqs)) for ranks in equal.values())
+    most = max(equal.values(), key=len, default=[])
+    rows = tuple(
+        # The table of a large group does not hold all of those that are like most.
+        (ranges(ranks) + (", …" if ranks is most and not whole else ""), tuple(cells.get((ranks[0], seq)) for seq in seqs))
+        for ranks in equal.values()
+    )
     return Matrix(table, ranges(table.members), seqs, rows)
 
 
