@@ -94,7 +94,19 @@ def nccl_init(
     rank: int, world: int, pid: int, state: str = "COMPLETE", *, host: str = "n1", file: str = "job.log", comm: str = "0xa1"
 ) -> Event:
     """NCCL's Init line of one rank."""
-    return event("nccl.init", source="nccl", pid=pid, host=host, file=file, rank_=rank, nranks=world, device=rank, id=comm, state=state)
+    return event(
+        "nccl.init",
+        source="nccl",
+        pid=pid,
+        host=host,
+        file=file,
+        rank_=rank,
+        nranks=world,
+        device=rank,
+        id=comm,
+        comm=hex(pid),
+        state=state,
+    )
 
 
 def frame(text: str) -> Frame:
