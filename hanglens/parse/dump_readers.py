@@ -13,12 +13,15 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from hanglens.model import Parsed
 from hanglens.parse.blocks import Place
 from hanglens.parse.flight_recorder import parse_flight_recorder
 from hanglens.parse.pickles import confine
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 ALONE = 1 << 20  # bytes of dumps that this process reads itself: sooner than another one has started
 MOST_PROCESSES = 8
@@ -92,12 +95,18 @@ class DumpReaders:
         if self._seen <= ALONE or self._processes < 2:
             parsed = parse_flight_recorder(*dump)
             return lambda: parsed
-        self._threads = self._threads or ThreadPoolExecutor(self._processes, "read-dumps")
-        future = self._threads.submit(self._ask, dump)
+        future = self._pool().submit(self._ask, dump)
         self._under_way.append(future)
         if len(self._under_way) > AHEAD * self._processes:
             self._under_way.popleft().exception()  # waits
         return future.result
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._threads is None:
+            from concurrent.futures import ThreadPoolExecutor  # which loads logging: a twentieth of a start
+
+            self._threads = ThreadPoolExecutor(self._processes, "read-dumps")
+        return self._threads
 
     def _ask(self, dump: _Dump) -> Parsed:
         """Each thread has a helper of its own. What that cannot read, this process looks through and says what is wrong."""
