@@ -6,18 +6,21 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hanglens.model import COMPLETED, Collective, GroupRecords, GroupStatus, RecorderDump
+from hanglens.model import Collective, GroupRecords, GroupStatus, RecorderDump
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One rank's calls in one group, oldest first; `open` are the rows that are not completed, one for each sequence number."""
+    """One rank's calls in one group, oldest first, their numbers never going down.
+
+    `open` are the rows that are not finished, one for each number; `unbroken` says that each number from the first to the last stands
+    here once.
+    """
 
     dump: RecorderDump
     records: GroupRecords
-    first: int
-    last: int
     open: tuple[int, ...] = ()
+    unbroken: bool = False
 
     @property
     def rank(self) -> int:
@@ -25,43 +28,55 @@ class Lane:
         return self.dump.rank
 
     @property
-    def unbroken(self) -> bool:
-        """Whether each number from the first to the last stands here once."""
-        return self.last - self.first + 1 == len(self.records.seqs)
+    def first(self) -> int:
+        """The oldest number."""
+        return self.records.seqs[0]
+
+    @property
+    def last(self) -> int:
+        """The newest number."""
+        return self.records.seqs[-1]
 
     def row(self, seq: int) -> int | None:
-        """The row of a sequence number, the last one of a coalesced call; None if it is not (or no longer) recorded."""
+        """The row of a number, the last one of a coalesced call; None if it is not (or no longer) recorded."""
         seqs = self.records.seqs
-        row = seq - self.first if self.unbroken else bisect_right(seqs, seq) - 1
+        row = seq - seqs[0] if self.unbroken else bisect_right(seqs, seq) - 1
         return row if 0 <= row < len(seqs) and seqs[row] == seq else None
 
-    def at(self, row: int) -> Collective:
-        """One row as a value of its own."""
-        return self.dump.record(self.records, row)
-
-    def ops(self, row: int) -> set[str]:
-        """The operations of this row, all of them if it stands for a coalesced call."""
-        seqs, calls = self.records.seqs, self.records.calls
-        first = row
+    def rows(self, row: int) -> range:
+        """All rows of the number that ends with this row: of a coalesced call its parts, and the record that closes it."""
+        seqs, first = self.records.seqs, row
         while first > 0 and seqs[first - 1] == seqs[row]:
             first -= 1
-        return {self.dump.calls[calls[at]].op for at in range(first, row + 1)}
+        return range(first, row + 1)
+
+    def at(self, row: int) -> Collective:
+        """The call of a number as a value: what its first record called, as far as its last one, which closes it, has come."""
+        return self.dump.record(self.records, self.rows(row)[0], row)
+
+    def ops(self, row: int) -> set[str]:
+        """The operations of all rows of a number."""
+        return {self.dump.calls[self.records.calls[at]].op for at in self.rows(row)}
 
     def call(self, seq: int) -> Collective | None:
-        """The record of a sequence number."""
+        """The call of a number."""
         row = self.row(seq)
         return None if row is None else self.at(row)
 
     def unfinished(self) -> Iterator[Collective]:
-        """The calls that are not completed, oldest first."""
+        """The calls that are not finished, oldest first."""
         return map(self.at, self.open)
 
+    def pending(self) -> list[int]:
+        """The numbers of these."""
+        return [self.records.seqs[row] for row in self.open]
+
     def finished(self, seq: int) -> bool:
-        """Whether the rank went past this number and has completed it; what it does not record any more it has completed."""
+        """Whether the rank went past this number and has finished it; what it does not record any more it has finished."""
         if seq > self.last:
             return False
         row = self.row(seq)
-        return row is None or self.records.states[row] == COMPLETED
+        return row is None or row not in self.open
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +103,11 @@ class Group:
         lane = self.lanes.get(rank)
         if lane:
             return lane.last
-        return self.status[rank].enqueued if self.trusted and rank in self.status else -1
+        return self.status[rank].enqueued if self.counted(rank) else -1
+
+    def counted(self, rank: int) -> bool:
+        """Whether the rank's counters of this group can be believed."""
+        return self.trusted and rank in self.status
 
     def unfinished(self) -> list[Collective]:
         """Unfinished collectives of all members, furthest ahead first."""

@@ -283,7 +283,10 @@ class GroupStatus:
 
 @dataclass(frozen=True, slots=True)
 class RecorderDump:
-    """One rank's flight-recorder dump as a whole, also when it holds no record."""
+    """One rank's flight-recorder dump as a whole, also when it holds no record.
+
+    `newest_ns` is when its last record was made, in nanoseconds since the epoch (0: unknown); `wrapped` says that older ones are gone.
+    """
 
     rank: int
     ref: SourceRef
@@ -292,18 +295,14 @@ class RecorderDump:
     how_known: str = ""
     calls: tuple[Call, ...] = ()
     groups: tuple[GroupRecords, ...] = ()
+    newest_ns: int = 0
+    wrapped: bool = False
 
-    def record(self, group: GroupRecords, row: int) -> Collective:
-        """One row of a group as a value of its own."""
-        return Collective(
-            self.rank,
-            group.group,
-            group.seqs[row],
-            self.calls[group.calls[row]],
-            STATES[group.states[row]],
-            SourceRef(self.ref.file, None, group.places[row]),
-            group.p2p,
-        )
+    def record(self, group: GroupRecords, row: int, last: int | None = None) -> Collective:
+        """One row of a group as a value of its own; as far as its `last` row has come, where it has several."""
+        state = STATES[group.states[row if last is None else last]]
+        ref = SourceRef(self.ref.file, None, group.places[row])
+        return Collective(self.rank, group.group, group.seqs[row], self.calls[group.calls[row]], state, ref, group.p2p)
 
 
 @dataclass(frozen=True, slots=True)

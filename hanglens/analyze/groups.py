@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from operator import le, lt
 
 from hanglens.groups import Group, Lane
-from hanglens.model import GroupRecords, GroupStatus, Parsed, RecorderDump
+from hanglens.model import COMPLETED, Gap, GroupRecords, GroupStatus, Parsed, RecorderDump
 
-_NOT_COMPLETED = re.compile(rb"[^\x02]")
+FAR = 6 * 3600 * 10**9  # nanoseconds between two runs' dumps; a rank that hangs keeps the others from going on for long
+ONE_RUN = "give the dumps of one run, one of each rank"
 _Parts = dict[str, list[set[int]]]
+
+
+def of_one_run(parsed: Parsed) -> Parsed:
+    """The evidence with one flight-recorder dump for each rank, and what belongs to it."""
+    known = [dump for dump in parsed.recorder_dumps if dump.rank >= 0]
+    kept, gaps = _one_run(known)
+    if not gaps:
+        return parsed
+    files = {dump.ref.file for dump in kept}
+    return replace(
+        parsed,
+        recorder_dumps=tuple(dump for dump in parsed.recorder_dumps if dump.rank < 0 or dump.ref.file in files),
+        group_members=tuple(entry for entry in parsed.group_members if entry.rank is None or entry.ref.file in files),
+        group_statuses=tuple(row for row in parsed.group_statuses if row.ref.file in files),
+        gaps=(*parsed.gaps, *gaps),
+    )
 
 
 def build_groups(parsed: Parsed) -> dict[str, Group]:
@@ -58,12 +76,52 @@ def _joined(ranks: Sequence[int], more: Sequence[int]) -> list[int]:
 
 
 def _lane(dump: RecorderDump, records: GroupRecords) -> Lane:
+    records = _last_life(records)
     seqs = records.seqs
-    rows = (found.start() for found in _NOT_COMPLETED.finditer(records.states))
-    last_row = len(seqs) - 1
-    # Of a coalesced call only the last record, which stands for all, is told that it has ended.
-    pending = tuple(row for row in rows if row == last_row or seqs[row + 1] != seqs[row])
-    return Lane(dump, records, min(seqs), max(seqs), pending)
+    # A communicator works in order: what stands above a finished call is finished, whatever its record says. Of a coalesced call only
+    # the last record, which stands for all, is told that it has ended.
+    begin = records.states.rfind(COMPLETED) + 1
+    rows = range(begin, len(seqs))
+    pending = tuple(row for row in rows if row == len(seqs) - 1 or seqs[row + 1] != seqs[row])
+    unbroken = seqs[-1] - seqs[0] + 1 == len(seqs) and all(map(lt, seqs, islice(seqs, 1, None)))
+    return Lane(dump, records, pending, unbroken)
+
+
+def _last_life(records: GroupRecords) -> GroupRecords:
+    """The rows since the numbers last went down: a group that is destroyed and made anew counts from one again."""
+    seqs = records.seqs
+    if all(map(le, seqs, islice(seqs, 1, None))):
+        return records
+    begin = max(row for row in range(1, len(seqs)) if seqs[row] < seqs[row - 1])
+    return replace(records, seqs=seqs[begin:], calls=records.calls[begin:], states=records.states[begin:], places=records.places[begin:])
+
+
+def _one_run(dumps: Sequence[RecorderDump]) -> tuple[list[RecorderDump], list[Gap]]:
+    """One dump for each rank, all of one run; a Gap for each of the others.
+
+    Of several dumps of one rank the folder counts that holds the newest one, and of single dumps that were written long before or after
+    most, none.
+    """
+    several = {rank for rank, number in Counter(dump.rank for dump in dumps).items() if number > 1}
+    newest = max((dump for dump in dumps if dump.rank in several), key=lambda dump: dump.newest_ns, default=None)
+    folder = _folder(newest) if newest else ""
+    times = sorted(dump.newest_ns for dump in dumps if dump.newest_ns and not (several and _folder(dump) != folder))
+    usual = times[len(times) // 2] if times else 0
+    kept: dict[int, RecorderDump] = {}
+    gaps: list[Gap] = []
+    for dump in dumps:
+        double = bool(several) and _folder(dump) != folder and (dump.rank in several or dump.newest_ns < usual - FAR)
+        if dump.rank in kept or double:
+            gaps.append(Gap(dump.ref.file, "another dump of this rank, or of another run, is newer: this one was left out", ONE_RUN))
+        elif dump.newest_ns and abs(dump.newest_ns - usual) > FAR:
+            gaps.append(Gap(dump.ref.file, "written hours before or after most of the dumps: another run, left out", ONE_RUN))
+        else:
+            kept[dump.rank] = dump
+    return list(kept.values()), gaps
+
+
+def _folder(dump: RecorderDump) -> str:
+    return dump.ref.file.rpartition("/")[0]
 
 
 def _distinct(parsed: Parsed) -> list[tuple[str, Sequence[int], str]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from hanglens.analyze.containers import with_host_pids
-from hanglens.analyze.groups import build_groups
+from hanglens.analyze.groups import build_groups, of_one_run
 from hanglens.analyze.identity import Claim, Key, claims, resolve, tag_rank
 from hanglens.analyze.kernel import without_earlier_kills
 from hanglens.analyze.machines import with_x86_calls
@@ -27,7 +27,7 @@ _RUN_STARTS = ("lmdeploy.start", "vllm.start", "sglang.start")
 
 def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
     """`several_hosts`: the first folder of every file's path stands for a host, so that equal pids are different processes."""
-    parsed = _last_runs(parsed)
+    parsed = of_one_run(_last_runs(parsed))
     scope_of = _Scopes(several=several_hosts)
     parsed = without_earlier_kills(with_host_pids(with_x86_calls(parsed), scope_of))
     pid_of_group = _group_pids(parsed, scope_of)

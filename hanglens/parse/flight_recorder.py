@@ -50,14 +50,24 @@ def parse_flight_recorder(data: bytes, place: Place, size: int, *, confined: boo
         return Parsed(gaps=(Gap(place.file, str(error), HOW_TO_GET),))
     rank, how_known = _rank(dump, place)
     columns = Columns()
-    columns.read(dump.entries[:MOST_RECORDS])
+    columns.read(dump.entries, first=max(len(dump.entries) - MOST_RECORDS, 0))
     names = _Names(dump, columns.named())
     ref = SourceRef(place.file)
     return Parsed(
         group_members=tuple(_members(dump, rank, ref)),
         group_statuses=tuple(_statuses(dump, rank, names, ref)),
         recorder_dumps=(
-            RecorderDump(rank, ref, columns.number, dump.version, how_known, tuple(columns.calls), tuple(columns.groups(names.name))),
+            RecorderDump(
+                rank,
+                ref,
+                columns.number,
+                dump.version,
+                how_known,
+                tuple(columns.calls),
+                tuple(columns.groups(names.name)),
+                newest_ns=_newest(dump.entries),
+                wrapped=_wrapped(dump.entries),
+            ),
         ),
         gaps=tuple(_gaps(dump, rank, columns.number, place.file)),
     )
@@ -113,6 +123,19 @@ def _rank(dump: _Dump, place: Place) -> tuple[int, str]:
     if place.rank is not None:
         return place.rank, "file name"
     return (dump.rank, "rank in the dump") if dump.rank is not None else (-1, "")
+
+
+def _newest(entries: list[object]) -> int:
+    """When the last record was made, in nanoseconds since the epoch; 0 where it does not say."""
+    last = entries[-1] if entries else None
+    return as_integer(last.get("time_created_ns"), 0) if isinstance(last, dict) else 0
+
+
+def _wrapped(entries: list[object]) -> bool:
+    """Whether older records were overwritten: a ring that begins late, and not one that keeps only what is unfinished."""
+    first = entries[0] if entries else None
+    begins_late = isinstance(first, dict) and as_integer(first.get("record_id"), 0) > 0
+    return begins_late and any(isinstance(entry, dict) and entry.get("state") == "completed" for entry in entries)
 
 
 def _gaps(dump: _Dump, rank: int, read: int, file: str) -> list[Gap]:

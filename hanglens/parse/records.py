@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -18,6 +19,8 @@ LARGEST_COUNT = (1 << 63) - 1
 
 _STATE = {name: number for number, name in enumerate(STATES)}
 _UNKNOWN = _STATE[""]
+_UNRETIRED = len(STATES)  # a point-to-point call that says completed and was not retired: the newest one may still be under way
+_CLOSING = "coalesced"
 _TORCH = re.compile(r"(?:^|/)torch/|^<|^\?\?$")
 _INTEGER = re.compile(r"-?\d{1,18}")
 
@@ -43,20 +46,43 @@ class _Book:
     states: bytearray = field(default_factory=bytearray)
     places: array[int] = field(default_factory=lambda: array("I"))
 
-    def sorted(self) -> _Book:
-        """In the order of the file."""
-        order = sorted(range(len(self.places)), key=self.places.__getitem__)
-        return _Book(
-            array("q", map(self.seqs.__getitem__, order)), array("I", map(self.calls.__getitem__, order)),
-            bytearray(map(self.states.__getitem__, order)), array("I", map(self.places.__getitem__, order)),
-        )  # fmt: skip
+    def add(self, seq: int, call: int, state: int, place: int) -> None:
+        """One more row."""
+        self.seqs.append(seq)
+        self.calls.append(call)
+        self.states.append(state)
+        self.places.append(place)
 
-    def extend(self, other: _Book) -> None:
-        """Add the rows of another book."""
-        self.seqs.extend(other.seqs)
-        self.calls.extend(other.calls)
-        self.states.extend(other.states)
-        self.places.extend(other.places)
+    def drop(self, row: int) -> None:
+        """Take a row out."""
+        for column in (self.seqs, self.calls, self.states, self.places):
+            del column[row]
+
+    def sort(self) -> None:
+        """Bring the rows into the order of the file."""
+        order = sorted(range(len(self.places)), key=self.places.__getitem__)
+        self.seqs[:] = array("q", map(self.seqs.__getitem__, order))
+        self.calls[:] = array("I", map(self.calls.__getitem__, order))
+        self.states[:] = bytearray(map(self.states.__getitem__, order))
+        self.places[:] = array("I", map(self.places.__getitem__, order))
+
+
+def _joined(books: list[_Book]) -> _Book:
+    """One book of all rows, in the order of the file."""
+    first, *others = books
+    for other in others:
+        for mine, theirs in ((first.seqs, other.seqs), (first.calls, other.calls), (first.places, other.places)):
+            mine.extend(theirs)
+        first.states.extend(other.states)
+    if others:
+        first.sort()
+    return first
+
+
+def _states(book: _Book) -> bytes:
+    """What was not retired is under way if it is the newest, and was forgotten if it is not."""
+    older = bytes(book.states[:-1]).replace(bytes([_UNRETIRED]), bytes([COMPLETED]))
+    return older + bytes(book.states[-1:]).replace(bytes([_UNRETIRED]), bytes([_STATE["started"]]))
 
 
 _Raw = tuple[object, object, object]  # process_group, pg_id, is_p2p of a record
@@ -78,9 +104,12 @@ class Columns:
         self._books: dict[_Raw, _Book] = {}
         self._sites: dict[int, str] = {}
 
-    def read(self, entries: Iterable[object]) -> None:
-        """Take all records. One that lacks a field, or has one of an odd type, is cleaned first; what is no record is passed over."""
-        self._read(enumerate(entries))
+    def read(self, entries: Iterable[object], first: int = 0) -> None:
+        """Take the records from the `first` one on.
+
+        One that lacks a field, or has one of an odd type, is cleaned first; what is no record is passed over.
+        """
+        self._read(islice(enumerate(entries), first, None))
 
     def _read(self, entries: Iterable[tuple[int, Any]]) -> None:
         # One loop without calls, since it runs for each of millions of records: what a record has in common with many others, all but its
@@ -113,6 +142,8 @@ class Columns:
         group, number, p2p, op, state, retired, site, *tensors = key
         book = self._books.setdefault((group, number, p2p), _Book())
         code = COMPLETED if retired is True and not op.startswith(_WITH_EVENTS) else _STATE.get(state, _UNKNOWN)
+        if p2p is True and code == COMPLETED and retired is False:
+            code = _UNRETIRED
         call = self._known.setdefault((op, site, *tensors), len(self.calls))
         if call == len(self.calls):
             self.calls.append(_call(op, sizes, dtypes, outputs, site))
@@ -143,12 +174,29 @@ class Columns:
         for (group, number, p2p), book in self._books.items():
             name = _name(group) or name_of(str(as_integer(number, -1)))
             merged.setdefault((name, _description(group), p2p is True), []).append(book)
-        for (name, description, p2p), books in merged.items():
-            book = books[0]
-            for other in books[1:]:
-                book.extend(other)
-            book = book if len(books) == 1 else book.sorted()
-            yield GroupRecords(name, description, p2p, book.seqs, book.calls, bytes(book.states), book.places)
+        books = {key: _joined(parts) for key, parts in merged.items()}
+        for name, description, p2p in books:
+            if p2p and (name, description, False) in books:
+                self._close(books[name, description, False], books[name, description, True])
+        for (name, description, p2p), book in books.items():
+            if book.seqs:
+                yield GroupRecords(name, description, p2p, book.seqs, book.calls, _states(book), book.places)
+
+    def _close(self, collectives: _Book, p2p: _Book) -> None:
+        """Give each record that closes a batch of point-to-point calls its place behind them.
+
+        PyTorch records it as a collective with the number of the last one, and tells it alone that the batch has ended (2.5 to 2.11).
+        """
+        closing = {number for number, call in enumerate(self.calls) if call.op == _CLOSING}
+        seqs = dict(zip(p2p.places, p2p.seqs, strict=True))
+        rows = [row for row, call in enumerate(collectives.calls) if call in closing and collectives.places[row] - 1 in seqs]
+        for row in rows:
+            place = collectives.places[row]
+            p2p.add(seqs[place - 1], collectives.calls[row], collectives.states[row], place)
+        for row in reversed(rows):
+            collectives.drop(row)
+        if rows:
+            p2p.sort()
 
 
 # What is taken of each record, and in which order.
@@ -187,7 +235,7 @@ def _clean(entry: Mapping[str, object]) -> dict[str, object]:
     """The record with what is missing in it or of another type at its default."""
     group, state, name = entry.get("process_group"), entry.get("state"), entry.get("profiling_name")
     pair = isinstance(group, (list, tuple)) and len(group) == 2 and all(isinstance(text, str) for text in group)
-    seq, frames = entry.get("collective_seq_id", entry.get("seq_id")), entry.get("frames")
+    seq, frames, retired = entry.get("collective_seq_id", entry.get("seq_id")), entry.get("frames"), entry.get("retired")
     return {
         "is_p2p": entry.get("is_p2p") is True,
         "process_group": tuple(group) if pair and isinstance(group, (list, tuple)) else None,
@@ -198,7 +246,7 @@ def _clean(entry: Mapping[str, object]) -> dict[str, object]:
         "output_sizes": _lists(entry.get("output_sizes")),
         "input_dtypes": _texts(entry.get("input_dtypes")),
         "state": state if isinstance(state, str) else "",
-        "retired": entry.get("retired") is True,
+        "retired": retired if isinstance(retired, bool) else None,
         "collective_seq_id": as_integer(seq, -1),
         "p2p_seq_id": as_integer(entry.get("p2p_seq_id"), -1),
     }
