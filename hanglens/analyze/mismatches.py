@@ -4,31 +4,30 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping
-from itertools import combinations
+from collections.abc import Callable, Container, Iterator, Mapping
+from itertools import pairwise, product
 
 from hanglens.analyze.cite import cite_collective, unique
 from hanglens.analyze.wavefront import SYMMETRIC
 from hanglens.groups import Group, Lane
-from hanglens.model import Collective
+from hanglens.model import Call, Collective
 from hanglens.verdict import Fact
 
 CITED = 6
+MOST_ORDERS = 64
 
 
 def mismatches(group: Group) -> Iterator[Fact]:
     """The first number at which members made different calls; nothing if the group has finished all of them.
 
     Operations are compared among finished calls too: ranks that lost each other go on for a while, each with another's partner. Sizes and
-    types are compared where nothing has finished the call without them.
+    types are compared where nothing has finished the call without them. What a record does not say differs from nothing.
     """
-    if not group.pending or len(group.lanes) < 2:
-        return
-    pending = {call.seq for call in group.unfinished()}
-    for seq in sorted({*pending, *_shifted(group)}):
+    pending = {seq for lane in group.lanes.values() for seq in lane.pending()}
+    for seq in _suspects(group, pending) if pending and len(group.lanes) > 1 else ():
         calls = [call for call in (lane.call(seq) for lane in group.lanes.values()) if call]
         for name, value in _FIELDS if seq in pending else _FIELDS[:1]:
-            differing = Counter(map(value, calls))
+            differing = Counter(found for found in map(value, calls) if found not in _UNSAID)
             if len(differing) > 1 and (name == "op" or calls[0].call.op in SYMMETRIC):
                 yield _mismatch(group, seq, name, calls, differing)
                 return
@@ -37,7 +36,7 @@ def mismatches(group: Group) -> Iterator[Fact]:
 def _mismatch(group: Group, seq: int, name: str, calls: list[Collective], differing: Counter[object]) -> Fact:
     value = dict(_FIELDS)[name]
     (usual, number), (other, _) = differing.most_common(2)
-    one, odd = [c for c in calls if value(c) == usual], [c for c in calls if value(c) != usual]
+    one, odd = [c for c in calls if value(c) == usual], [c for c in calls if value(c) not in (usual, *_UNSAID)]
     clear = number > len(calls) / 2
     against = _written(next(call for call in odd if value(call) == other), name)
     return Fact(
@@ -67,26 +66,37 @@ _BYTES = {"Float": 4, "Half": 2, "BFloat16": 2, "Double": 8, "Long": 8, "Int": 4
 
 # NCCL is told a number of elements, so that [2, 8] and [16] are the same to it.
 _FIELDS: tuple[tuple[str, Callable[[Collective], object]], ...] = (
-    ("op", lambda c: c.call.op), ("size", lambda c: c.call.elements), ("dtype", lambda c: c.call.dtypes),
+    ("op", lambda c: c.call.op), ("size", lambda c: c.call.elements if c.call.sizes else -1), ("dtype", lambda c: c.call.dtypes),
 )  # fmt: skip
 
 
-def _shifted(group: Group) -> list[int]:
-    """The first number that all members record at which their operations differ."""
+_UNSAID = ("", -1)
+
+
+def _suspects(group: Group, pending: set[int]) -> list[int]:
+    """The numbers at which a difference may be, in order: columns of equal calls, which most are, are told by their bytes."""
     lanes = list(group.lanes.values())
-    low, high = max(lane.first for lane in lanes), min(lane.last for lane in lanes)
+    low, high, begin = max(lane.first for lane in lanes), min(lane.last for lane in lanes), min(pending)
     if low > high or not all(lane.unbroken for lane in lanes):
+        return sorted(pending)
+    finished = _differing(lanes, range(low, min(high, begin - 1) + 1), lambda call: call.op)
+    unfinished = _differing(lanes, range(max(low, begin), high + 1), lambda call: (call.op, call.elements, call.dtypes))
+    return sorted({*finished, *unfinished, *(seq for seq in pending if not low <= seq <= high)})
+
+
+def _differing(lanes: list[Lane], numbers: range, look: Callable[[Call], object]) -> list[int]:
+    """The numbers at which not all lanes look the same; of operations that differ in size legally there may be many."""
+    if not numbers:
         return []
-    numbers: dict[str, int] = {}
-    columns = list({_operations(lane, low, high, numbers) for lane in lanes})
-    differing = (seq for seq, ops in enumerate(zip(*map(_numbers, columns), strict=True), low) if len(set(ops)) > 1)
-    return [next(differing)] if len(columns) > 1 else []
+    known: dict[object, int] = {}
+    columns = {_column(lane, numbers, [known.setdefault(look(call), len(known)) for call in lane.dump.calls]) for lane in lanes}
+    if len(columns) == 1:
+        return []
+    return [seq for seq, looks in zip(numbers, zip(*map(_numbers, columns), strict=True), strict=True) if len(set(looks)) > 1]
 
 
-def _operations(lane: Lane, low: int, high: int, numbers: dict[str, int]) -> bytes:
-    """The operations from one number to another; equal bytes are equal operations."""
-    of_call = [numbers.setdefault(call.op, len(numbers)) for call in lane.dump.calls]
-    window = lane.records.calls[low - lane.first : high - lane.first + 1]
+def _column(lane: Lane, numbers: range, of_call: list[int]) -> bytes:
+    window = lane.records.calls[numbers[0] - lane.first : numbers[-1] - lane.first + 1]
     return array("I", map(of_call.__getitem__, window)).tobytes()
 
 
@@ -96,24 +106,30 @@ def _numbers(column: bytes) -> array[int]:
     return numbers
 
 
-def inverted_orders(groups: Mapping[str, Group]) -> Iterator[Fact]:
-    """Two ranks, two groups of both, entered in opposite order and all four calls unfinished."""
-    pending: dict[int, dict[str, Collective]] = defaultdict(dict)
+def inverted_orders(groups: Mapping[str, Group], late: Container[tuple[str, int]] = ()) -> Iterator[Fact]:
+    """Two ranks, two groups of both, entered in opposite order and all four calls unfinished.
+
+    Calls in `late`, which somebody has not made, prove nothing: they wait for that rank, in whatever order they were made.
+    """
+    pending: dict[int, dict[tuple[str, int], Collective]] = defaultdict(dict)
     for name, group in groups.items():
         for rank, lane in group.lanes.items():
-            if lane.open:
-                pending[rank][name] = lane.at(lane.open[0])
-    by_calls: dict[tuple[tuple[str, int], ...], dict[tuple[str, ...], int]] = defaultdict(dict)
+            key = (name, lane.pending()[0]) if lane.open else None
+            if key and key not in late:
+                pending[rank][key] = lane.at(lane.open[0])
+    orders: dict[tuple[tuple[str, int], ...], int] = {}
     for rank, calls in sorted(pending.items()):
-        order = sorted(calls.items(), key=lambda entry: entry[1].ref.record or 0)
-        for (a, one), (b, other) in combinations(order, 2):
-            same = by_calls[tuple(sorted(((a, one.seq), (b, other.seq))))]
-            same.setdefault((a, b), rank)
-            if len(same) > 1:
-                first, second = sorted(same.values())
-                cited = [pending[r][name] for r in (first, second) for name in sorted((a, b))]
-                yield Fact(
-                    name="collective.order_mismatch", ranks=(first, second), values={"a": min(a, b), "b": max(a, b)},
-                    evidence=tuple(cite_collective(call) for call in cited),
-                )  # fmt: skip
-                return
+        orders.setdefault(tuple(sorted(calls, key=lambda key: calls[key].ref.record or 0)), rank)
+    # Ranks that agree are one order; of very many orders each is compared with the first ones only.
+    for one, other in product(list(orders)[:MOST_ORDERS], orders):
+        place = {call: n for n, call in enumerate(other)}
+        shared = [call for call in one if call in place]
+        turned = next(((a, b) for a, b in pairwise(shared) if place[a] > place[b]), None)
+        if turned:
+            first, second = sorted((orders[one], orders[other]))
+            a, b = sorted(turned)
+            yield Fact(
+                name="collective.order_mismatch", ranks=(first, second), values={"a": a[0], "b": b[0]},
+                evidence=tuple(cite_collective(pending[rank][key]) for rank in (first, second) for key in (a, b)),
+            )  # fmt: skip
+            return

@@ -128,11 +128,10 @@ def _by_recorder(incident: Incident, cases: dict[int, Case]) -> None:
     for entry in front.behind:
         if entry.held or entry.many:  # where most are late, the few may have made a call too many
             continue
-        case = cases[entry.rank]
+        case, last = cases[entry.rank], front.last(entry.rank)
         case.op = case.op or entry.calls[0].call.op
-        case.first = case.first or entry.seq <= 1
+        case.first = case.first or (entry.seq <= 1 and last is None and entry.rank not in front.wrapped)
         case.waiting |= {call.rank for call in entry.calls}
-        last = front.last(entry.rank)
         after = f"after {last.call.op} #{last.seq} {last.call.site}".strip() if last else "with no call under way"
         case.where = case.where or f"own code {after}"
         case.add("flight-recorder", [cite_collective(call) for call in (*entry.calls[:2], *([last] if last else []))])

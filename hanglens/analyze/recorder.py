@@ -16,13 +16,18 @@ from hanglens.verdict import Fact
 @lru_cache(maxsize=1)
 def wavefront(incident: Incident) -> Wavefront:
     """Who waits for whom, by the dumps of this incident. Several analyses ask for it."""
-    return Wavefront(incident.groups, frozenset(dump.rank for dump in incident.parsed.recorder_dumps))
+    dumps = incident.parsed.recorder_dumps
+    return Wavefront(incident.groups, frozenset(dump.rank for dump in dumps), frozenset(dump.rank for dump in dumps if dump.wrapped))
 
 
 @lru_cache(maxsize=1)
 def differences(incident: Incident) -> tuple[Fact, ...]:
     """Calls that differ between the members of a group, and groups that two ranks entered in opposite order."""
-    return (*(fact for group in incident.groups.values() for fact in mismatches(group)), *inverted_orders(incident.groups))
+    late = {(entry.group, entry.seq) for entry in wavefront(incident).behind}
+    return (
+        *(fact for group in incident.groups.values() for fact in mismatches(group)),
+        *inverted_orders(incident.groups, late),
+    )
 
 
 def recorder_facts(incident: Incident) -> Iterator[Fact]:

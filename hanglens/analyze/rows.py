@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Literal
 
-from hanglens.analyze.mismatches import mismatches
-from hanglens.analyze.recorder import wavefront
+from hanglens.analyze.recorder import differences, wavefront
 from hanglens.analyze.stacks import moved
 from hanglens.analyze.stages import stage_of_ranks
 from hanglens.groups import Group, Lane
@@ -151,7 +150,8 @@ def communicators(incident: Incident) -> tuple[CommunicatorTable, ...]:
     """Process groups of the flight recorder with the calls around the last ones, and communicators of NCCL's lines and RAS."""
     dumped = {dump.rank for dump in incident.parsed.recorder_dumps}
     groups = sorted((group for group in incident.groups.values() if group.lanes), key=lambda group: _interest(group, dumped))
-    found = [_group_table(group, dumped if number < MOST_TABLES else None) for number, group in enumerate(groups)]
+    differ = {str(fact.values["group"]): int(fact.values["seq"]) for fact in differences(incident) if "seq" in fact.values}
+    found = [_group_table(group, dumped if number < MOST_TABLES else None, differ.get(group.name)) for number, group in enumerate(groups)]
     known: dict[str, set[int]] = defaultdict(set)
     for event in incident.parsed.events:
         if event.name == "nccl.init":
@@ -168,15 +168,18 @@ def _interest(group: Group, dumped: set[int]) -> tuple[bool, bool]:
     return not group.pending, len({group.enqueued(rank) for rank in group.members if rank in dumped}) == 1
 
 
-def _group_table(group: Group, dumped: set[int] | None) -> CommunicatorTable:
+def _group_table(group: Group, dumped: set[int] | None, differs_at: int | None) -> CommunicatorTable:
     """The table of one group; without its cells if `dumped`, the ranks of which there are dumps, is not given."""
-    cells = () if dumped is None else tuple(_cells(group, dumped))
+    cells = () if dumped is None else tuple(_cells(group, dumped, differs_at))
     return CommunicatorTable(id=group.name, name=group.description, members=tuple(sorted(group.members)), divergence=cells)
 
 
-def _cells(group: Group, dumped: set[int]) -> Iterator[CollectiveCell]:
+def _cells(group: Group, dumped: set[int], differs_at: int | None) -> Iterator[CollectiveCell]:
+    """The calls around the oldest at which members differ, else the first that not all made, else the last."""
     late = {rank: group.enqueued(rank) for rank in group.members if rank in dumped} if group.pending else {}
-    middle = _middle(group, min(late.values(), default=0))
+    least = min(late.values(), default=0)
+    waiting = [seq for lane in group.lanes.values() for seq in lane.pending() if seq > least]
+    middle = min(waiting, default=max(lane.last for lane in group.lanes.values())) if differs_at is None else differs_at
     numbers = range(middle - AROUND, middle + AROUND + 1)
     usual = _usual(group, middle)
     shown = _shown(group, middle)
@@ -186,16 +189,6 @@ def _cells(group: Group, dumped: set[int]) -> Iterator[CollectiveCell]:
     for rank in [rank for rank, last in late.items() if last < middle][:MOST_LANES]:
         for seq in (seq for seq in made if seq > late[rank]):
             yield CollectiveCell(rank=rank, seq=seq, op="", state="not called", odd=True)
-
-
-def _middle(group: Group, least: int) -> int:
-    """The number that the table is about: the oldest at which members differ, else the first that not all made, else the last."""
-    differs = next((fact for fact in mismatches(group)), None)
-    if differs:
-        return int(differs.values["seq"])
-    last = [lane.last for lane in group.lanes.values()]
-    open_calls = [call.seq for call in group.unfinished() if call.seq > least]
-    return min(open_calls, default=max(last))
 
 
 def _shown(group: Group, middle: int) -> list[Lane]:

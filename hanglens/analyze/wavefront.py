@@ -7,7 +7,7 @@ since a GPU works in the order in which it was given work.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -63,12 +63,17 @@ class _Wait:
 
 @dataclass
 class Wavefront:
-    """Everything about who waits for whom in these groups; `dumped` are the ranks of which there is a dump."""
+    """Everything about who waits for whom in these groups.
+
+    `dumped` are the ranks of which there is a dump, `wrapped` those of them whose ring has lost its oldest records.
+    """
 
     groups: Mapping[str, Group]
     dumped: frozenset[int]
+    wrapped: frozenset[int] = frozenset()
     _waits: dict[tuple[str, int], _Wait] = field(default_factory=dict)
     _delayed: dict[tuple[str, int], frozenset[int]] = field(default_factory=dict)
+    _counts: dict[int, Counter[str]] = field(default_factory=dict)
 
     @cached_property
     def outdated(self) -> frozenset[int]:
@@ -93,7 +98,7 @@ class Wavefront:
 
     def _waited(self, rank: int, head: Head) -> frozenset[int]:
         if head.call.p2p:
-            return self._owed(head) or frozenset(peer for peer in self._partners(head) if self._elsewhere(peer, head))
+            return self._owing[rank] or frozenset(peer for peer in self._partners(head) if self._elsewhere(peer, head))
         wait = self._wait(head.group, head.call)
         if wait.absent or wait.past:
             return wait.absent
@@ -107,10 +112,14 @@ class Wavefront:
         other = self.heads.get(peer)
         return other is not None and (other.group.name, other.call.seq, other.call.p2p) != (head.group.name, head.call.seq, head.call.p2p)
 
+    def _forgot(self, group: Group, rank: int) -> bool:
+        """Whether the rank's ring may have held calls of this group and holds none any more: what it made is not known then."""
+        return rank in self.wrapped and rank not in group.lanes and not group.counted(rank)
+
     def _wait(self, group: Group, call: Collective) -> _Wait:
         key = group.name, call.seq
         if key not in self._waits:
-            known = [rank for rank in group.members if rank in self.dumped and rank not in self.outdated]
+            known = [rank for rank in group.members if rank in self.dumped and rank not in self.outdated and not self._forgot(group, rank)]
             absent = frozenset(rank for rank in known if group.enqueued(rank) < call.seq)
             present = [rank for rank in known if rank not in absent]
             past = [rank for rank in present if rank in group.lanes and group.lanes[rank].finished(call.seq)]
@@ -119,24 +128,45 @@ class Wavefront:
             self._waits[key] = _Wait(absent, inside, over and not absent)
         return self._waits[key]
 
-    def _owed(self, head: Head) -> frozenset[int]:
-        """The other sides of a point-to-point call that have not made their part."""
-        lane = head.group.p2p[head.call.rank]
-        row = lane.row(head.call.seq)
-        wanted = [found for op in lane.ops(row) if (found := _PEER.match(op))] if row is not None else []
-        return frozenset(peer for found in wanted for peer in self._silent(head, found))
+    @cached_property
+    def _owing(self) -> dict[int, frozenset[int]]:
+        """For each rank that stands in a point-to-point call, the other sides that have not made their part."""
+        return {rank: frozenset(self._silent(head)) for rank, head in self.heads.items() if head.call.p2p}
 
-    def _silent(self, head: Head, own: re.Match[str]) -> Iterator[int]:
-        number = int(own["peer"])
-        if number >= len(head.group.members):
-            return
-        peer = head.group.members[number]
-        lane = head.group.p2p.get(peer)
-        if peer not in self.dumped or peer in self.outdated or peer == head.call.rank or (lane and self._ended(head, lane)):
-            return
-        wanted = f"recv {number}<-{own['me']}" if own["kind"] == "send" else f"send {number}->{own['me']}"
-        if not (lane and any(wanted in lane.ops(row) for row in lane.open)):
-            yield peer
+    def _silent(self, head: Head) -> Iterator[int]:
+        lane, members = head.group.p2p[head.call.rank], head.group.members
+        row = lane.row(head.call.seq)
+        for own in filter(None, map(_PEER.match, lane.ops(row) if row is not None else ())):
+            number = int(own["peer"])
+            peer = members[number] if number < len(members) else head.call.rank
+            if peer != head.call.rank and peer in self.dumped and peer not in self.outdated and self._lacks(head, lane, peer, own):
+                yield peer
+
+    def _lacks(self, head: Head, lane: Lane, peer: int, own: re.Match[str]) -> bool:
+        """Whether the peer has made fewer of its parts. In a group of two both sides count alike; in a larger one records are counted."""
+        theirs = head.group.p2p.get(peer)
+        if self._forgot_sends(peer, theirs):
+            return False
+        if len(head.group.members) == PAIR or theirs is None:
+            return theirs is None or theirs.last < head.call.seq
+        other = f"recv {own['peer']}<-{own['me']}" if own["kind"] == "send" else f"send {own['peer']}->{own['me']}"
+        whole = lane.first <= 1 and theirs.first <= 1
+        return (
+            self._made(theirs)[other] < self._made(lane)[own[0]] if whole else theirs.last < head.call.seq and not self._made(theirs)[other]
+        )
+
+    def _forgot_sends(self, peer: int, theirs: Lane | None) -> bool:
+        return theirs is None and peer in self.wrapped
+
+    def _made(self, lane: Lane) -> Counter[str]:
+        """How often each operation stands in a lane."""
+        key = id(lane)
+        if key not in self._counts:
+            by_call = Counter(lane.records.calls)
+            self._counts[key] = Counter()
+            for call, number in by_call.items():
+                self._counts[key][lane.dump.calls[call].op] += number
+        return self._counts[key]
 
     @staticmethod
     def _ended(head: Head, lane: Lane) -> bool:
@@ -165,27 +195,29 @@ class Wavefront:
 
     @cached_property
     def behind(self) -> list[Behind]:
-        """For each group, the members that have not made the call in which others stand."""
+        """For each group, the members that have not made the first call in which others stand."""
         found: list[Behind] = []
         for group in self.groups.values():
-            late: dict[int, list[Collective]] = defaultdict(list)
-            for call in group.unfinished():
-                for rank in self._wait(group, call).absent:
-                    late[rank].append(call)
-            for rank, calls in sorted(late.items()):
-                first = min(call.seq for call in calls)
-                wait = self._wait(group, next(call for call in calls if call.seq == first))
-                many = len(wait.absent) > len(wait.inside) and not wait.past
-                found.append(self._behind(rank, [call for call in calls if call.seq == first], many=many))
+            told: set[int] = set()
+            for seq in sorted({seq for lane in group.lanes.values() for seq in lane.pending()}):
+                late = self._late(group, seq) - told
+                calls = [lane.at(row) for lane in group.lanes.values() if late and (row := lane.row(seq)) is not None and row in lane.open]
+                many = len(late) > len(calls) or (len(late) == len(calls) > 1)
+                found += [self._behind(rank, group.name, calls, many=many) for rank in sorted(late)]
+                told |= late
         known = {entry.rank for entry in found}
-        for head in self.heads.values():
-            owing = self._owed(head) - known if head.call.p2p else ()
-            found += [self._behind(rank, [head.call]) for rank in sorted(owing)]
+        for rank, owing in self._owing.items():
+            head = self.heads[rank]
+            found += [self._behind(peer, head.group.name, [head.call]) for peer in sorted(owing - known)]
         return found
 
-    def _behind(self, rank: int, missed: Sequence[Collective], *, many: bool = False) -> Behind:
+    def _late(self, group: Group, seq: int) -> frozenset[int]:
+        call = next(call for call in (lane.call(seq) for lane in group.lanes.values()) if call)
+        return self._wait(group, call).absent
+
+    def _behind(self, rank: int, group: str, missed: Sequence[Collective], *, many: bool = False) -> Behind:
         held = bool(self.waits_for.get(rank)) or self._level(rank)
-        return Behind(rank, missed[0].group, missed[0].seq, tuple(missed), held, held and self._unexplained(rank, missed), many)
+        return Behind(rank, group, missed[0].seq, tuple(missed), held, held and self._unexplained(rank, missed), many)
 
     def _unexplained(self, rank: int, missed: Sequence[Collective]) -> bool:
         """Peers stand in a call of the same kind as this rank, and made the one that it misses all the same; or nothing keeps it there."""
@@ -220,8 +252,9 @@ class Wavefront:
     @cached_property
     def ring(self) -> tuple[int, ...]:
         """Ranks each of which waits for the next one, and the last for the first; empty if there is no such ring."""
+        among = {rank: [peer for peer in peers if peer in self.heads] for rank, peers in self.waits_for.items()}
         try:
-            TopologicalSorter(self.waits_for).prepare()
+            TopologicalSorter(among).prepare()
         except CycleError as error:
             return tuple(error.args[1][:0:-1])
         return ()

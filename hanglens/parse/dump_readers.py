@@ -80,9 +80,11 @@ class DumpReaders:
         self._helpers: list[_Helper] = []
         self._under_way: deque[Future[Parsed]] = deque()
         self._seen = 0
+        self._closed = False
 
     def close(self) -> None:
         """End the processes that help; what they have not read by now is not waited for."""
+        self._closed = True
         if self._threads:
             self._threads.shutdown(wait=False, cancel_futures=True)
         for helper in self._helpers:
@@ -118,7 +120,7 @@ class DumpReaders:
             return helper.read(dump)
         except (OSError, EOFError, pickle.UnpicklingError):
             self._local.helper = None
-            return parse_flight_recorder(*dump)
+            return Parsed() if self._closed else parse_flight_recorder(*dump)
 
 
 def _cores() -> int:

@@ -38,7 +38,7 @@ def test_point_to_point_calls_have_lanes_of_their_own() -> None:
 def test_a_coalesced_call_is_as_far_as_its_last_record() -> None:
     """The records inside of it are never told that they ended."""
     parts = [call(0, 3, op, record=n) for n, op in enumerate(("all_gather", "all_gather", "coalesced"), 1)]
-    assert [c.call.op for c in groups(*dumps(0), *parts)["0"].unfinished()] == ["coalesced"]
+    assert [(c.call.op, c.state) for c in groups(*dumps(0), *parts)["0"].unfinished()] == [("all_gather", "scheduled")]
     ended = [*parts[:2], call(0, 3, "coalesced", record=3, state="completed"), call(0, 4, record=4)]
     lane = groups(*dumps(0), *ended)["0"].lanes[0]
     assert [(c.seq, c.call.op) for c in lane.unfinished()] == [(4, "all_reduce")]
