@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hanglens.analyze.groups import build_groups
+from hanglens.analyze.groups import FAR, build_groups, of_one_run
 from hanglens.groups import Group
+from hanglens.model import RecorderDump, SourceRef
 from tests.builders import call, dumps, members_of, parsed, status
 
 
@@ -68,3 +69,45 @@ def test_counters_speak_for_ranks_without_records() -> None:
 def test_dumps_of_unknown_ranks_are_left_out() -> None:
     """Nothing of them can be compared."""
     assert groups(*dumps(-1), call(-1, 3)) == {}
+
+
+def test_a_group_made_anew_counts_from_one_again() -> None:
+    """Only the calls since its numbers last went down are its own."""
+    old = [call(0, seq, state="completed", record=seq) for seq in range(5, 9)]
+    lane = groups(*dumps(0), *old, call(0, 1, state="completed", record=11), call(0, 2, record=12))["0"].lanes[0]
+    assert (lane.first, lane.last, lane.unbroken, lane.pending()) == (1, 2, True, [2])
+
+
+def test_what_stands_above_a_finished_call_is_finished() -> None:
+    """A communicator works in order, and some records are never told that they ended."""
+    lane = groups(*dumps(0), call(0, 3), call(0, 4, state="completed"), call(0, 5))["0"].lanes[0]
+    assert lane.pending() == [5]
+    assert lane.finished(3)
+
+
+def _dump(file: str, rank: int, hours: int) -> RecorderDump:
+    return RecorderDump(rank, SourceRef(file), 1, newest_ns=hours * 3600 * 10**9)
+
+
+def _kept(*found: RecorderDump) -> tuple[list[str], int]:
+    run = of_one_run(parsed(*found))
+    return [dump.ref.file for dump in run.recorder_dumps], len(run.gaps)
+
+
+def test_of_two_runs_the_newer_folder_counts() -> None:
+    """Dumps of two jobs with ranks of the same numbers are not mixed; each that is left out is a gap."""
+    old, new = [_dump(f"a/dump_{r}", r, 100) for r in range(3)], [_dump(f"b/dump_{r}", r, 200) for r in range(2)]
+    assert _kept(*old, *new) == (["b/dump_0", "b/dump_1"], 3)
+
+
+def test_a_copy_of_one_dump_counts_once() -> None:
+    """The ranks of which there is one dump only stay, wherever it lies."""
+    assert _kept(_dump("dump_0", 0, 100), _dump("dump_1", 1, 100), _dump("old/dump_1", 1, 99)) == (["dump_0", "dump_1"], 1)
+
+
+def test_a_dump_of_another_day_is_left_out() -> None:
+    """Hours before or after all others no rank of one run writes; moments are nothing."""
+    assert _kept(*(_dump(f"dump_{r}", r, 100 + (r == 3) * (FAR // 3600 // 10**9 + 1)) for r in range(5)))[0] == [
+        f"dump_{r}" for r in (0, 1, 2, 4)
+    ]
+    assert _kept(*(_dump(f"dump_{r}", r, 100 + r) for r in range(3)))[1] == 0

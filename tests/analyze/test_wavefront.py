@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -137,3 +138,29 @@ def test_a_gpu_behind_its_peers_is_only_possible() -> None:
     done = [call(rank, 1, state="completed") for rank in (0, 2)]
     found = front(*dumps(0, 1, 2), members_of("0", 0, 1, 2), *done, call(1, 1), *(call(rank, 2) for rank in range(3)))
     assert (free(found), found.unfinished_alone) == (set(), (1,))
+
+
+def test_a_ring_that_forgot_a_group_says_nothing_of_it() -> None:
+    """A rank whose ring wrapped and holds no call of the group may have made it long ago."""
+    zero, one = dumps(0, 1)
+    groups = (members_of("0", 0, 1), members_of("ckpt", 0, 1))
+    calls = (call(1, 4, group="ckpt"), call(0, 90, state="completed"))
+    assert free(front(zero, one, *groups, *calls)) == {0}
+    assert free(front(replace(zero, wrapped=True), one, *groups, *calls)) == set()
+
+
+def test_opposite_orders_prove_nothing_where_a_rank_lacks_the_calls() -> None:
+    """Both calls wait for the third rank, in whatever order the others made them."""
+    groups = (members_of("a", 0, 1, 2), members_of("b", 0, 1, 2))
+    calls = [call(rank, 3, group=name, record=place) for rank, order in ((0, "ab"), (1, "ba")) for place, name in enumerate(order, 1)]
+    about = incident(evidence=parsed(*dumps(0, 1, 2), *groups, *calls))
+    assert "collective.order_mismatch" not in facts(about, recorder_facts)
+    assert free(wavefront(about)) == {2}
+
+
+def test_where_sides_cannot_be_paired_nobody_is_accused() -> None:
+    """In a group of four, whose numbers do not count alike, a receive that is finished on the peer is no silence of the peer."""
+    members = members_of("0", 0, 1, 2, 3)
+    done = call(1, 1, "recv 1<-0", p2p=True, state="completed")
+    found = front(*dumps(0, 1, 2, 3), members, call(0, 1, "send 0->1", p2p=True), done)
+    assert free(found) == set()

@@ -67,3 +67,35 @@ def test_the_site_is_the_innermost_line_outside_of_torch() -> None:
     ]
     assert columns(entry(1, frames=frames))[0].calls[0].site == "/src/my_torch/train.py:33 step"
     assert columns(entry(1, frames=frames[:2]))[0].calls[0].site == ""
+
+
+def test_the_record_that_closes_a_batch_of_sends_stands_behind_them() -> None:
+    """PyTorch records it as a collective with the number of the last one; it alone is told that the batch has ended."""
+    batch = {"is_p2p": True, "p2p_seq_id": 1, "state": "scheduled", "retired": False, "collective_seq_id": 3}
+    _, groups = columns(
+        entry(3),
+        entry(3, **(batch | {"profiling_name": "nccl:send 0->1"})),
+        entry(3, **(batch | {"profiling_name": "nccl:recv 0<-1"})),
+        entry(3, profiling_name="nccl:coalesced", p2p_seq_id=1),
+    )
+    assert [(group.p2p, list(group.seqs), list(group.places), [STATES[code] for code in group.states]) for group in groups] == [
+        (False, [3], [0], ["completed"]),
+        (True, [1, 1, 1], [1, 2, 3], ["scheduled", "scheduled", "completed"]),
+    ]
+
+
+def test_the_newest_point_to_point_call_is_under_way_until_it_is_retired() -> None:
+    """Its state says completed from the beginning; one that is older than another has ended."""
+    p2p = {"is_p2p": True, "profiling_name": "nccl:recv 0<-1", "state": "completed", "retired": False}
+    _, (group,) = columns(*(entry(n, **p2p, p2p_seq_id=n) for n in (1, 2)))
+    assert [STATES[code] for code in group.states] == ["completed", "started"]
+    _, (ended,) = columns(entry(1, **(p2p | {"retired": True}), p2p_seq_id=1))
+    assert [STATES[code] for code in ended.states] == ["completed"]
+
+
+def test_the_newest_records_are_those_that_are_read() -> None:
+    """Where a dump holds more than are looked at, the oldest are left, and the others keep their places."""
+    found = Columns()
+    found.read([entry(n) for n in range(10)], first=7)
+    (group,) = found.groups(str)
+    assert (list(group.seqs), list(group.places)) == ([7, 8, 9], [7, 8, 9])
