@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import BinaryIO
 
 import msgspec
@@ -21,6 +22,7 @@ from hanglens.parse.records import Columns, as_integer, as_scalar
 
 LARGEST = 1 << 30  # bytes; the ring of 2000 records takes less than one MiB
 MOST_RECORDS = 200_000
+MOST_MEMBERS = 1 << 20
 
 HOW_TO_GET = (
     "set TORCH_NCCL_TRACE_BUFFER_SIZE=2000 and TORCH_NCCL_DUMP_ON_TIMEOUT=1, or write 1 to the pipe of TORCH_NCCL_DEBUG_INFO_PIPE_FILE"
@@ -185,7 +187,7 @@ def _ranks(value: object) -> Sequence[int]:
 
 @lru_cache(maxsize=64)
 def _ranks_of_text(text: str) -> Sequence[int]:
-    return _evenly(tuple(map(int, _NUMBER.findall(text))))
+    return _evenly(tuple(int(number[0]) for number in islice(_NUMBER.finditer(text), MOST_MEMBERS)))
 
 
 def _evenly(ranks: tuple[int, ...]) -> Sequence[int]:
