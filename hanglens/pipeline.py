@@ -7,7 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from functools import partial
+from functools import cache, partial
 from typing import BinaryIO
 
 from hanglens import __version__
@@ -36,7 +36,7 @@ Progress = Callable[[str], None]
 
 def diagnose(
     paths: Sequence[str],
-    pack: RulePack,
+    pack: RulePack | Callable[[], RulePack],
     *,
     limits: Limits | None = None,
     stdin: BinaryIO | None = None,
@@ -44,15 +44,21 @@ def diagnose(
 ) -> Diagnosis:
     """Diagnose the evidence under `paths`, one incident.
 
+    `pack` may be a function that waits for the rules to be loaded: flight recorders are read without them.
+
     Raises:
         UsageError: a path does not exist.
         InputError: nothing in them could be read.
     """
-    parsed = read_evidence(open_evidence(paths, limits=limits, stdin=stdin), pack, progress)
+
+    def rules() -> RulePack:
+        return pack if isinstance(pack, RulePack) else pack()
+
+    parsed = _read(open_evidence(paths, limits=limits, stdin=stdin), cache(lambda: _index(rules())), progress)
     if not any(about.kind not in ("unknown", "unreadable") for about in parsed.inputs):
         why = "; ".join(f"{gap.what}: {gap.why}" for gap in parsed.gaps[:3]) or "no file in it"
         raise InputError(f"nothing readable in the input ({why})", "give log files, stack dumps, a folder or an archive of them")
-    return diagnose_parsed(parsed, pack, several_hosts=_several_hosts(paths))
+    return diagnose_parsed(parsed, rules(), several_hosts=_several_hosts(paths))
 
 
 def _several_hosts(paths: Sequence[str]) -> bool:
@@ -63,14 +69,15 @@ def _several_hosts(paths: Sequence[str]) -> bool:
 
 def read_evidence(items: Iterable[Item | Gap], pack: RulePack, progress: Progress = lambda _: None) -> Parsed:
     """Read every file; each item is read before the next one is taken."""
-    return _read(items, _index(pack), progress)
+    index = _index(pack)
+    return _read(items, lambda: index, progress)
 
 
 def _index(pack: RulePack) -> PatternIndex:
     return build_index(pattern for rule in pack.rules for pattern in rule.patterns())
 
 
-def _read(items: Iterable[Item | Gap], index: PatternIndex, progress: Progress = lambda _: None) -> Parsed:
+def _read(items: Iterable[Item | Gap], index: Callable[[], PatternIndex], progress: Progress = lambda _: None) -> Parsed:
     parts: list[Callable[[], Parsed]] = []
     with closing(DumpReaders()) as dumps:
         for item in items:
@@ -165,7 +172,7 @@ def _failures(rule: Rule, index: PatternIndex) -> Iterator[str]:
 def _fire(rule: Rule, snippet: Snippet, index: PatternIndex) -> Confidence | None:
     """How sure the rule is of the snippet; None if it does not fire."""
     files = {name: text.encode() for name, text in snippet.files.items()}
-    parsed = _read([Item(name, len(data), partial(io.BytesIO, data)) for name, data in files.items()], index)
+    parsed = _read([Item(name, len(data), partial(io.BytesIO, data)) for name, data in files.items()], lambda: index)
     incident = build_incident(parsed, several_hosts=False)
     fired = candidates([rule], observe(incident, compute_facts(incident)))
     return fired[0].finding.confidence if fired else None

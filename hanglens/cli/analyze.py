@@ -43,16 +43,19 @@ def command(
 
     Without -o or --format, prints a summary and writes hanglens-report.html in the working directory.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     from hanglens.knowledge.load import load_rules
     from hanglens.pipeline import diagnose
 
     gc.disable()  # what is read is kept to the end of the process: to look for waste in it again and again is a fifth of the time
     ctx.call_on_close(gc.enable)
     form = out.format_of(output, format_name)
-    pack = load_rules(rule_folders)
-    for problem in pack.problems:
+    with ThreadPoolExecutor(1) as beside:  # other processes read flight recorders while this one loads the rules
+        rules = beside.submit(load_rules, rule_folders)
+        diagnosis = diagnose(paths, rules.result, limits=_limits(limits), stdin=sys.stdin.buffer if "-" in paths else None)
+    for problem in rules.result().problems:
         print(f"hanglens: rule left out: {problem}", file=sys.stderr)
-    diagnosis = diagnose(paths, pack, limits=_limits(limits), stdin=sys.stdin.buffer if "-" in paths else None)
     if redact:
         diagnosis = _redacted(ctx, diagnosis, redaction_table)
     speech = out.language(lang)

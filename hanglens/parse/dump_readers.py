@@ -23,7 +23,7 @@ from hanglens.parse.pickles import confine
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-ALONE = 1 << 20  # bytes of dumps that this process reads itself: sooner than another one has started
+ALONE = 1 << 18  # bytes of dumps that this process reads itself: sooner than another one has started
 MOST_PROCESSES = 8
 AHEAD = 3  # dumps for each process that may be under way
 

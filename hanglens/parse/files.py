@@ -63,16 +63,19 @@ def build_index(rule_patterns: Iterable[Pattern]) -> PatternIndex:
     return PatternIndex([*_PATTERNS, *stages, *rule_patterns], _BLOCKS)
 
 
-def read_item(path: str, size: int, opened: Callable[[], BinaryIO], index: PatternIndex, dumps: DumpReaders) -> Callable[[], Parsed]:
+def read_item(
+    path: str, size: int, opened: Callable[[], BinaryIO], index: Callable[[], PatternIndex], dumps: DumpReaders
+) -> Callable[[], Parsed]:
     """Read one file of the evidence; what is returned gives what was read, at once or when `dumps` have read it.
 
-    What cannot be read is a Gap in the result; this never raises for bad input.
+    `index`, what texts are searched for, is asked for when the first text comes. What cannot be read is a Gap in the result; this never
+    raises for bad input.
     """
     place = read_place(path)
     try:
         with opened() as stream:
             head = stream.read(HEAD)
-            stacks = read_pyspy_file(head + stream.read(LARGEST), place, index) if is_pyspy_file(head) else None
+            stacks = read_pyspy_file(head + stream.read(LARGEST), place, index()) if is_pyspy_file(head) else None
         if stacks:
             return lambda: stacks
         with opened() as stream:
@@ -88,7 +91,7 @@ def read_item(path: str, size: int, opened: Callable[[], BinaryIO], index: Patte
     return lambda: parsed
 
 
-def _read(place: Place, size: int, head: bytes, stream: BinaryIO, index: PatternIndex) -> Parsed:
+def _read(place: Place, size: int, head: bytes, stream: BinaryIO, index: Callable[[], PatternIndex]) -> Parsed:
     if gap := _empty(place, head):
         return Parsed(gaps=(gap,), inputs=(_input(place, "unreadable", size),))
     if pyspy.is_pyspy_json(head):
@@ -105,7 +108,7 @@ def _read(place: Place, size: int, head: bytes, stream: BinaryIO, index: Pattern
     elif _is_binary(head):
         gap = Gap(place.file, "binary, and no kind that is known; nothing of it was read", "leave it out, or give it as text")
         return Parsed(gaps=(gap,), inputs=(_input(place, "unknown", size),))
-    return read_text(stream, place, index)
+    return read_text(stream, place, index())
 
 
 def _with_input(parsed: Parsed, place: Place, kind: str, size: int) -> Parsed:

@@ -23,7 +23,7 @@ DUMP = 'Process 12: python train.py\nPython v3.10.0 (python3.10)\n\nThread 12 (i
 
 def read(data: bytes, name: str = "a.log") -> Parsed:
     """Read one file that holds these bytes."""
-    return read_item(name, len(data), partial(io.BytesIO, data), INDEX, DumpReaders(1))()
+    return read_item(name, len(data), partial(io.BytesIO, data), lambda: INDEX, DumpReaders(1))()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_what_cannot_be_opened_is_a_gap(error: Exception) -> None:
     def opened() -> io.BytesIO:
         raise error
 
-    parsed = read_item("a.log", 10, opened, INDEX, DumpReaders(1))()
+    parsed = read_item("a.log", 10, opened, lambda: INDEX, DumpReaders(1))()
     assert [(gap.what, str(error) in gap.why) for gap in parsed.gaps] == [("a.log", True)]
     assert [about.kind for about in parsed.inputs] == ["unreadable"]
 
