@@ -208,7 +208,7 @@ class Traceback:
 class Call(NamedTuple):
     """What was called, whoever called it and when: equal calls of two ranks are equal but for their `site`.
 
-    `sizes` are the shapes of the inputs as text, `[4096, 2]×[3]`; `elements` and `outputs` the number of elements in and out;
+    `sizes` are the shapes of the inputs as text, `[4096, 2]×[3]`; `elements` their number of elements;
     `site` is the innermost Python line outside of torch.
     """
 
@@ -216,7 +216,6 @@ class Call(NamedTuple):
     sizes: str = ""
     dtypes: str = ""
     elements: int = 0
-    outputs: int = 0
     site: str = ""
 
 

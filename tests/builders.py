@@ -185,7 +185,7 @@ def call(
     dtype: str = "Float", record: int = 0, p2p: bool = False, site: str = "",
 ) -> Recorded:  # fmt: skip
     """A flight-recorder record."""
-    return Recorded(rank, group, seq, Call(op, str(list(size)), dtype, prod(size), prod(size), site), state, record or seq, p2p)
+    return Recorded(rank, group, seq, Call(op, str(list(size)), dtype, prod(size), site), state, record or seq, p2p)
 
 
 def _recorded(dump: RecorderDump, records: list[Recorded]) -> RecorderDump:

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 from hanglens.model import OpenFile, Parsed, Process, SourceRef
 from hanglens.parse.blocks import Place
-from hanglens.redact import keep_setting
 
 MOST_DESCRIPTORS = 4096
 LONGEST = 4 << 20  # bytes of one snippet that are looked at
@@ -98,6 +97,8 @@ def _cmdline(text: str, place: Place) -> Process:
 
 
 def _environ(text: str, place: Place) -> Process:
+    from hanglens.redact import keep_setting  # its patterns take a twentieth of a start, and few inputs hold an environment
+
     pairs = (pair.partition("=") for pair in text.split("\0"))
     kept = {name: value[:1000] for name, _, value in pairs if keep_setting(name)}
     return Process(SourceRef(place.file, 1), pid=place.pid, environ=kept, group=place.group)

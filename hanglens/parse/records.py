@@ -117,17 +117,16 @@ class Columns:
         rows, sites = self._rows, self._sites
         for place, entry in entries:
             try:
-                group, number, p2p, seq, p2p_seq, op, state, sizes, dtypes, outputs, frames, retired = _FIELDS(entry)
+                group, number, p2p, seq, p2p_seq, op, state, sizes, dtypes, frames, retired = _FIELDS(entry)
                 site = sites.get(id(frames)) if frames else ""
                 key = (
                     tuple(group) if type(group) is list else group, number, p2p, op, state, retired,
                     self._site(frames) if site is None else site,
                     tuple(dtypes) if len(dtypes) <= SHORT else id(dtypes),
                     tuple(sizes[0]) if len(sizes) == 1 and len(sizes[0]) <= SHORT else _shapes(sizes),
-                    tuple(outputs[0]) if len(outputs) == 1 and len(outputs[0]) <= SHORT else _shapes(outputs),
                 )  # fmt: skip
                 row = rows.get(key)
-                book, call, code = row or self._row(key, sizes, dtypes, outputs)
+                book, call, code = row or self._row(key, sizes, dtypes)
                 book.seqs.append(p2p_seq if p2p is True else seq)  # refuses what is no integer
             except (LookupError, TypeError, AttributeError, OverflowError):
                 if isinstance(entry, dict):
@@ -138,7 +137,7 @@ class Columns:
             book.places.append(place)
             self.number += 1
 
-    def _row(self, key: tuple[Any, ...], sizes: object, dtypes: object, outputs: object) -> _Row:
+    def _row(self, key: tuple[Any, ...], sizes: object, dtypes: object) -> _Row:
         group, number, p2p, op, state, retired, site, *tensors = key
         book = self._books.setdefault((group, number, p2p), _Book())
         code = COMPLETED if retired is True and not op.startswith(_WITH_EVENTS) else _STATE.get(state, _UNKNOWN)
@@ -146,7 +145,7 @@ class Columns:
             code = _UNRETIRED
         call = self._known.setdefault((op, site, *tensors), len(self.calls))
         if call == len(self.calls):
-            self.calls.append(_call(op, sizes, dtypes, outputs, site))
+            self.calls.append(_call(op, sizes, dtypes, site))
         row = self._rows[key] = book, call, code
         return row
 
@@ -202,7 +201,7 @@ class Columns:
 # What is taken of each record, and in which order.
 _FIELDS = itemgetter(
     "process_group", "pg_id", "is_p2p", "collective_seq_id", "p2p_seq_id", "profiling_name", "state", "input_sizes", "input_dtypes",
-    "output_sizes", "frames", "retired",
+    "frames", "retired",
 )  # fmt: skip
 
 # Backends that see on the GPU how far a call is. The others (gloo) leave the state at scheduled, and only retire what has ended.
@@ -243,7 +242,6 @@ def _clean(entry: Mapping[str, object]) -> dict[str, object]:
         "frames": frames if isinstance(frames, list) else None,
         "profiling_name": name if isinstance(name, str) else "",
         "input_sizes": _lists(entry.get("input_sizes")),
-        "output_sizes": _lists(entry.get("output_sizes")),
         "input_dtypes": _texts(entry.get("input_dtypes")),
         "state": state if isinstance(state, str) else "",
         "retired": retired if isinstance(retired, bool) else None,
@@ -261,9 +259,9 @@ def _texts(value: object) -> list[str]:
     return [text for text in value[:MOST_FRAMES] if isinstance(text, str)] if isinstance(value, list) else []
 
 
-def _call(op: object, sizes: object, dtypes: object, outputs: object, site: str) -> Call:
+def _call(op: object, sizes: object, dtypes: object, site: str) -> Call:
     name = _op(op) if isinstance(op, str) else ""
-    return Call(name, _written(sizes), ",".join(_texts(dtypes)[:SHORT]), _elements(sizes), _elements(outputs), site)
+    return Call(name, _written(sizes), ",".join(_texts(dtypes)[:SHORT]), _elements(sizes), site)
 
 
 def _written(sizes: object) -> str:

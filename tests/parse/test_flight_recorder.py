@@ -59,7 +59,7 @@ def test_a_record_becomes_a_collective() -> None:
     parsed = read(dump(entry(5), entry(6, state="scheduled", retired=False)))
     first, second = records(parsed)
     assert (first.rank, first.group, first.seq, first.state) == (3, "0", 5, "completed")
-    assert first.call == Call("all_reduce", "[1024, 2]×[3]", "Float,Int", 2051, 2048, "train.py:13 step")
+    assert first.call == Call("all_reduce", "[1024, 2]×[3]", "Float,Int", 2051, "train.py:13 step")
     assert (second.ref.record, second.state, second.call) == (1, "scheduled", first.call)
     assert [group.description for group in parsed.recorder_dumps[0].groups] == ["default_pg"]
 
