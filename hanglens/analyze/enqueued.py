@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import regex
 
 from hanglens.analyze.cite import cite_event, unique
+from hanglens.analyze.mismatches import compare_widths
 from hanglens.incident import Incident
 from hanglens.model import Event, Input
 from hanglens.verdict import Evidence, Fact
@@ -124,8 +125,7 @@ def _mismatch(communicator: Communicator, number: int, name: str, calls: dict[in
         "how": "nccl-log",
     }  # fmt: skip
     if name == "dtype":
-        widths = {_BYTES[call.type] if call.type < len(_BYTES) else 0 for call in calls.values()}
-        values["width"] = "unknown" if 0 in widths else "differs" if len(widths) > 1 else "equal"
+        values["width"] = compare_widths({_BYTES[call.type] if call.type < len(_BYTES) else 0 for call in calls.values()})
     ranks = tuple(sorted(odd if clear else calls))
     return Fact(name=f"collective.{name}_mismatch", ranks=ranks, values=values, evidence=unique(cite_event(c.event) for c in cited[:6]))
 

@@ -39,12 +39,13 @@ def _mismatch(group: Group, seq: int, name: str, calls: list[Collective], differ
     one, odd = [c for c in calls if value(c) == usual], [c for c in calls if value(c) not in (usual, *_UNSAID)]
     clear = number > len(calls) / 2
     against = _written(next(call for call in odd if value(call) == other), name)
+    sizes = {_BYTES.get(call.call.dtypes, 0) for call in (one[0], *odd)}
     return Fact(
         name=f"collective.{name}_mismatch",
         ranks=tuple(sorted(call.rank for call in (odd if clear else calls))),
         values={
             "group": group.name, "seq": seq, "op": one[0].call.op, "a": _written(one[0], name), "b": against, "majority": clear,
-            "how": "flight-recorder", **({"width": _widths(one[0], odd)} if name == "dtype" else {}),
+            "how": "flight-recorder", **({"width": compare_widths(sizes)} if name == "dtype" else {}),
         },
         evidence=unique(cite_collective(call) for call in [*one[:2], *odd][:CITED]),
     )  # fmt: skip
@@ -54,9 +55,8 @@ def _written(call: Collective, name: str) -> str:
     return {"op": call.call.op, "size": call.call.sizes, "dtype": call.call.dtypes}[name]
 
 
-def _widths(one: Collective, others: list[Collective]) -> str:
-    """Whether the types differ in size: those that do not give wrong numbers, and no hang."""
-    sizes = {_BYTES.get(call.call.dtypes, 0) for call in (one, *others)}
+def compare_widths(sizes: set[int]) -> str:
+    """Whether types of these bytes (0: unknown) differ in size: those that do not give wrong numbers, and no hang."""
     return "unknown" if 0 in sizes else "differs" if len(sizes) > 1 else "equal"
 
 

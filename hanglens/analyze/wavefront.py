@@ -98,7 +98,9 @@ class Wavefront:
 
     def _waited(self, rank: int, head: Head) -> frozenset[int]:
         if head.call.p2p:
-            return self._owing[rank] or frozenset(peer for peer in self._partners(head) if self._elsewhere(peer, head))
+            other = self._other(head)
+            queued = other is not None and not other.finished(head.call.seq) and self._elsewhere(other.rank, head)
+            return self._owing[rank] or frozenset({other.rank} if other and queued else ())
         wait = self._wait(head.group, head.call)
         if wait.absent or wait.past:
             return wait.absent
@@ -145,18 +147,15 @@ class Wavefront:
     def _lacks(self, head: Head, lane: Lane, peer: int, own: re.Match[str]) -> bool:
         """Whether the peer has made fewer of its parts. In a group of two both sides count alike; in a larger one records are counted."""
         theirs = head.group.p2p.get(peer)
-        if self._forgot_sends(peer, theirs):
-            return False
-        if len(head.group.members) == PAIR or theirs is None:
-            return theirs is None or theirs.last < head.call.seq
+        if theirs is None:
+            return peer not in self.wrapped
+        if len(head.group.members) == PAIR:
+            return theirs.last < head.call.seq
         other = f"recv {own['peer']}<-{own['me']}" if own["kind"] == "send" else f"send {own['peer']}->{own['me']}"
         whole = lane.first <= 1 and theirs.first <= 1
         return (
             self._made(theirs)[other] < self._made(lane)[own[0]] if whole else theirs.last < head.call.seq and not self._made(theirs)[other]
         )
-
-    def _forgot_sends(self, peer: int, theirs: Lane | None) -> bool:
-        return theirs is None and peer in self.wrapped
 
     def _made(self, lane: Lane) -> Counter[str]:
         """How often each operation stands in a lane."""
@@ -168,24 +167,19 @@ class Wavefront:
                 self._counts[key][lane.dump.calls[call].op] += number
         return self._counts[key]
 
-    @staticmethod
-    def _ended(head: Head, lane: Lane) -> bool:
-        """The other side has ended the same call. Numbers count alike on both sides only where the group is these two."""
-        return len(head.group.members) == PAIR and lane.finished(head.call.seq)
-
-    def _partners(self, head: Head) -> frozenset[int]:
-        """In a group of two, the other one, as long as it has not ended the call."""
-        members = head.group.members
-        others = [peer for peer in members if peer != head.call.rank and peer in head.group.p2p] if len(members) == PAIR else []
-        return frozenset(peer for peer in others if not self._ended(head, head.group.p2p[peer]))
+    def _other(self, head: Head) -> Lane | None:
+        """What the other one of a group of two has made. Numbers count alike on both sides only there."""
+        members, lanes = head.group.members, head.group.p2p
+        lanes_of_others = (lanes[peer] for peer in members if peer != head.call.rank and peer in lanes)
+        return next(lanes_of_others, None) if len(members) == PAIR else None
 
     def _level(self, rank: int) -> bool:
         """It stands in a call that all have made and none has finished: nobody is late there."""
         head = self.heads.get(rank)
         if head is None or not head.call.p2p:
             return head is not None and not self._wait(head.group, head.call).past
-        pair = [head.group.p2p[peer] for peer in head.group.members if peer != rank and peer in head.group.p2p]
-        return not (pair and self._ended(head, pair[0]))
+        other = self._other(head)
+        return other is None or not other.finished(head.call.seq)
 
     def last(self, rank: int) -> Collective | None:
         """The newest record of a rank."""

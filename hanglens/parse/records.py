@@ -215,9 +215,6 @@ def _short(values: list[Any]) -> object:
 
 def _shapes(shapes: list[Any]) -> object:
     """The same for a list of lists."""
-    if len(shapes) == 1:
-        shape = shapes[0]
-        return tuple(shape) if len(shape) <= SHORT else id(shape)
     return tuple(map(_short, shapes)) if len(shapes) <= SHORT else id(shapes)
 
 
