@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
-from functools import cache, partial
-from typing import BinaryIO
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from hanglens import __version__
 from hanglens.advice import next_evidence, summary
@@ -16,77 +13,23 @@ from hanglens.analyze import compute_facts, rows
 from hanglens.analyze.ranks import build_incident
 from hanglens.analyze.stacks import without_twins
 from hanglens.analyze.surroundings import environment
-from hanglens.bundle import Item, holds_files, open_evidence
-from hanglens.errors import InputError
+from hanglens.bundle import Item
 from hanglens.incident import Incident
 from hanglens.knowledge.load import RulePack
 from hanglens.knowledge.schema import Rule, Snippet
 from hanglens.limits import Limits
-from hanglens.model import Event, Gap, Parsed
-from hanglens.parse.dump_readers import DumpReaders
-from hanglens.parse.files import build_index, read_item
+from hanglens.model import Event, Parsed
 from hanglens.parse.text import PatternIndex
+from hanglens.reading import of_several_hosts, read_evidence, read_paths, search_index
 from hanglens.rules.conclude import conclude
 from hanglens.rules.conditions import Observed
 from hanglens.rules.findings import candidates
 from hanglens.verdict import Confidence, CulpritProcess, Diagnosis, Fact, GapRow
 
-Progress = Callable[[str], None]
 
-
-def diagnose(
-    paths: Sequence[str],
-    pack: RulePack | Callable[[], RulePack],
-    *,
-    limits: Limits | None = None,
-    stdin: BinaryIO | None = None,
-    progress: Progress = lambda _: None,
-) -> Diagnosis:
-    """Diagnose the evidence under `paths`, one incident.
-
-    `pack` may be a function that waits for the rules to be loaded: flight recorders are read without them.
-
-    Raises:
-        UsageError: a path does not exist.
-        InputError: nothing in them could be read.
-    """
-
-    def rules() -> RulePack:
-        return pack if isinstance(pack, RulePack) else pack()
-
-    parsed = _read(open_evidence(paths, limits=limits, stdin=stdin), cache(lambda: _index(rules())), progress)
-    if not any(about.kind not in ("unknown", "unreadable") for about in parsed.inputs):
-        why = "; ".join(f"{gap.what}: {gap.why}" for gap in parsed.gaps[:3]) or "no file in it"
-        raise InputError(f"nothing readable in the input ({why})", "give log files, stack dumps, a folder or an archive of them")
-    return diagnose_parsed(parsed, rules(), several_hosts=_several_hosts(paths))
-
-
-def _several_hosts(paths: Sequence[str]) -> bool:
-    """Several folders or archives come from several hosts; several plain files are one host's."""
-    given = {os.path.realpath(path): path for path in paths if path != "-"}
-    return sum(holds_files(path) for path in given.values()) > 1
-
-
-def read_evidence(items: Iterable[Item | Gap], pack: RulePack, progress: Progress = lambda _: None) -> Parsed:
-    """Read every file; each item is read before the next one is taken."""
-    index = _index(pack)
-    return _read(items, lambda: index, progress)
-
-
-def _index(pack: RulePack) -> PatternIndex:
-    return build_index(pattern for rule in pack.rules for pattern in rule.patterns())
-
-
-def _read(items: Iterable[Item | Gap], index: Callable[[], PatternIndex], progress: Progress = lambda _: None) -> Parsed:
-    parts: list[Callable[[], Parsed]] = []
-    with closing(DumpReaders()) as dumps:
-        for item in items:
-            if isinstance(item, Gap):
-                parts.append(partial(Parsed, gaps=(item,)))
-            else:
-                progress(item.path)
-                parts.append(read_item(item.path, item.size, item.open, index, dumps))
-        return Parsed.total([part() for part in parts])
+def diagnose(paths: Sequence[str], pack: RulePack, *, limits: Limits | None = None) -> Diagnosis:
+    """Diagnose the evidence under `paths`, one incident. Raises as `read_paths` does."""
+    return diagnose_parsed(read_paths(paths, lambda: pack, limits=limits), pack, several_hosts=of_several_hosts(paths))
 
 
 def diagnose_parsed(parsed: Parsed, pack: RulePack, *, several_hosts: bool = False) -> Diagnosis:
@@ -153,7 +96,7 @@ def _victims(incident: Incident, culprits: Sequence[int], facts: dict[str, list[
 
 def test_rules(pack: RulePack) -> list[str]:
     """Run the snippets inside all rules of a pack; a sentence for each that does not do as it must."""
-    index = _index(pack)
+    index = search_index(pack)
     return [failure for rule in pack.rules for failure in _failures(rule, index)]
 
 
@@ -172,7 +115,7 @@ def _failures(rule: Rule, index: PatternIndex) -> Iterator[str]:
 def _fire(rule: Rule, snippet: Snippet, index: PatternIndex) -> Confidence | None:
     """How sure the rule is of the snippet; None if it does not fire."""
     files = {name: text.encode() for name, text in snippet.files.items()}
-    parsed = _read([Item(name, len(data), partial(io.BytesIO, data)) for name, data in files.items()], lambda: index)
+    parsed = read_evidence([Item(name, len(data), partial(io.BytesIO, data)) for name, data in files.items()], lambda: index)
     incident = build_incident(parsed, several_hosts=False)
     fired = candidates([rule], observe(incident, compute_facts(incident)))
     return fired[0].finding.confidence if fired else None

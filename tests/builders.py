@@ -43,7 +43,7 @@ from hanglens.model import (
     Stack,
     Traceback,
 )
-from hanglens.pipeline import read_evidence
+from hanglens.reading import read_evidence, search_index
 from hanglens.verdict import Evidence, Fact
 
 BARRIER = "barrier (torch/distributed/distributed_c10d.py:4818)"
@@ -295,4 +295,4 @@ def items(files: Mapping[str, str]) -> list[Item]:
 
 def read(files: Mapping[str, str], *rules: Rule) -> Parsed:
     """What is read from these texts."""
-    return read_evidence(items(files), RulePack(rules))
+    return read_evidence(items(files), lambda: search_index(RulePack(rules)))

@@ -13,6 +13,8 @@ from hanglens.cli import output as out
 from hanglens.errors import UsageError
 
 if TYPE_CHECKING:
+    from hanglens.errors import RuleError
+    from hanglens.knowledge.load import RulePack
     from hanglens.limits import Limits
     from hanglens.verdict import Diagnosis
 
@@ -43,18 +45,9 @@ def command(
 
     Without -o or --format, prints a summary and writes hanglens-report.html in the working directory.
     """
-    from concurrent.futures import ThreadPoolExecutor
-
-    from hanglens.knowledge.load import load_rules
-    from hanglens.pipeline import diagnose
-
-    gc.disable()  # what is read is kept to the end of the process: to look for waste in it again and again is a fifth of the time
-    ctx.call_on_close(gc.enable)
     form = out.format_of(output, format_name)
-    with ThreadPoolExecutor(1) as beside:  # other processes read flight recorders while this one loads the rules
-        rules = beside.submit(load_rules, rule_folders)
-        diagnosis = diagnose(paths, rules.result, limits=_limits(limits), stdin=sys.stdin.buffer if "-" in paths else None)
-    for problem in rules.result().problems:
+    diagnosis, problems = _diagnose(ctx, paths, rule_folders, _limits(limits))
+    for problem in problems:
         print(f"hanglens: rule left out: {problem}", file=sys.stderr)
     if redact:
         diagnosis = _redacted(ctx, diagnosis, redaction_table)
@@ -69,6 +62,31 @@ def command(
             out.write_whole(DEFAULT_REPORT, out.rendered(diagnosis, "html", speech))
             _say(ctx, f"report written to {DEFAULT_REPORT}")
     return _code(diagnosis.verdict, bool(diagnosis.root_cause and diagnosis.root_cause.confidence != "possible")) if exit_code else 0
+
+
+def _diagnose(
+    ctx: click.Context, paths: tuple[str, ...], rule_folders: tuple[Path, ...], limits: Limits
+) -> tuple[Diagnosis, tuple[RuleError, ...]]:
+    """The diagnosis, and the rules that could not be loaded. The reasoning is loaded while other processes read flight recorders."""
+    from concurrent.futures import ThreadPoolExecutor
+    from importlib import import_module
+
+    from hanglens.reading import of_several_hosts, read_paths
+
+    def load() -> RulePack:
+        from hanglens.knowledge.load import load_rules
+
+        import_module("hanglens.pipeline")
+        return load_rules(rule_folders)
+
+    gc.disable()  # what is read is kept to the end of the process: to look for waste in it again and again is a fifth of the time
+    ctx.call_on_close(gc.enable)
+    with ThreadPoolExecutor(1) as beside:
+        pack = beside.submit(load)
+        parsed = read_paths(paths, pack.result, limits=limits, stdin=sys.stdin.buffer if "-" in paths else None)
+    from hanglens.pipeline import diagnose_parsed
+
+    return diagnose_parsed(parsed, pack.result(), several_hosts=of_several_hosts(paths)), pack.result().problems
 
 
 def _redacted(ctx: click.Context, diagnosis: Diagnosis, table: str | None) -> Diagnosis:
