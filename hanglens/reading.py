@@ -1,0 +1,60 @@
+"""From paths to what was read of the evidence under them. Light to import: dumps are being read while the reasoning is loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from functools import cache, partial
+from typing import TYPE_CHECKING, BinaryIO
+
+from hanglens.bundle import Item, holds_files, open_evidence
+from hanglens.errors import InputError
+from hanglens.limits import Limits
+from hanglens.model import Gap, Parsed
+from hanglens.parse.dump_readers import DumpReaders
+from hanglens.parse.files import build_index, read_item
+
+if TYPE_CHECKING:
+    from hanglens.knowledge.load import RulePack
+    from hanglens.parse.text import PatternIndex
+
+
+def read_paths(
+    paths: Sequence[str], pack: Callable[[], RulePack], *, limits: Limits | None = None, stdin: BinaryIO | None = None
+) -> Parsed:
+    """Read the evidence under `paths`. The rules, which say what texts are searched for, are asked for when the first text comes.
+
+    Raises:
+        UsageError: a path does not exist.
+        InputError: nothing in them could be read.
+    """
+    parsed = read_evidence(open_evidence(paths, limits=limits, stdin=stdin), lambda: search_index(pack()))
+    if not any(about.kind not in ("unknown", "unreadable") for about in parsed.inputs):
+        why = "; ".join(f"{gap.what}: {gap.why}" for gap in parsed.gaps[:3]) or "no file in it"
+        raise InputError(f"nothing readable in the input ({why})", "give log files, stack dumps, a folder or an archive of them")
+    return parsed
+
+
+def search_index(pack: RulePack) -> PatternIndex:
+    """What the lines of texts are searched for."""
+    return build_index(pattern for rule in pack.rules for pattern in rule.patterns())
+
+
+def read_evidence(items: Iterable[Item | Gap], index: Callable[[], PatternIndex]) -> Parsed:
+    """Read every file; each item is read, or given to another process, before the next one is taken."""
+    index = cache(index)
+    parts: list[Callable[[], Parsed]] = []
+    with closing(DumpReaders()) as dumps:
+        for item in items:
+            if isinstance(item, Gap):
+                parts.append(partial(Parsed, gaps=(item,)))
+            else:
+                parts.append(read_item(item.path, item.size, item.open, index, dumps))
+        return Parsed.total([part() for part in parts])
+
+
+def of_several_hosts(paths: Sequence[str]) -> bool:
+    """Several folders or archives come from several hosts; several plain files are one host's."""
+    given = {os.path.realpath(path): path for path in paths if path != "-"}
+    return sum(holds_files(path) for path in given.values()) > 1
