@@ -177,7 +177,8 @@ class OpenFile:
 class Collection:
     """One host's bundle: who collected when, and which ranks its launcher said it started there.
 
-    `began` is when the first process of the job was started, in seconds of the host's local clock, as its logs print it.
+    `began` is when the first process of the job was started, `ended` when the last look at it began, in seconds of the host's local
+    clock, as its logs print it.
     `cut_logs` are files from whose middle lines are missing, each with the line behind which they are. `times` are when files of threads
     were written, in seconds since the epoch; `machine` is the processor in the words of uname.
     """
@@ -191,6 +192,7 @@ class Collection:
     cut_logs: Mapping[str, int] = field(default_factory=dict)
     times: Mapping[str, float] = field(default_factory=dict)
     machine: str = ""
+    ended: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from hanglens.analyze import compute_facts, rows
 from hanglens.analyze.ranks import build_incident
 from hanglens.analyze.stacks import without_twins
 from hanglens.analyze.surroundings import environment
+from hanglens.analyze.timeline import timeline
 from hanglens.bundle import Item
 from hanglens.incident import Incident
 from hanglens.knowledge.load import RulePack
@@ -53,7 +54,7 @@ def diagnose_parsed(parsed: Parsed, pack: RulePack, *, several_hosts: bool = Fal
         waits=rows.waits(incident, facts),
         communicators=rows.communicators(incident),
         stack_groups=rows.stack_groups(incident),
-        timeline=rows.timeline(incident),
+        timeline=timeline(incident),
         environment=tuple(environment(incident)),
         gaps=tuple(GapRow(what=gap.what, why=gap.why, how_to_collect=gap.how_to_collect) for gap in incident.parsed.gaps),
         next_evidence=next_evidence(conclusion, fired, facts, incident),

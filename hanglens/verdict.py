@@ -173,14 +173,24 @@ class StackGroup(Value, frozen=True):
     processes: tuple[str, ...] = ()
 
 
+SpanKind = Literal["stage", "progress", "silence", "error", "timeout"]
+
+
 class TimelineSpan(Value, frozen=True, rename={"start": "from", "end": "to"}):
-    """Something a rank did from one time to another (or at one instant)."""
+    """Something a rank did from one time to another (or at one instant).
+
+    `file`, `line` and `text` are the line that tells it: the first of a stage, the last before a silence. `title` is a stage's in words.
+    """
 
     rank: int | None
     start: str
     end: str
-    kind: Literal["stage", "progress", "silence", "error", "timeout"]
+    kind: SpanKind
     label: str
+    file: str = ""
+    line: int | None = None
+    text: str = ""
+    title: Text | None = None
 
 
 class Surrounding(Value, frozen=True):

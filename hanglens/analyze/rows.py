@@ -1,11 +1,10 @@
-"""The tables of the diagnosis: ranks, waits, stack groups, communicators, timeline, inputs."""
+"""The tables of the diagnosis: ranks, waits, stack groups, communicators, inputs."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Literal
 
 from hanglens.analyze.recorder import differences, wavefront
 from hanglens.analyze.stacks import moved
@@ -23,14 +22,12 @@ from hanglens.verdict import (
     RankRow,
     RankStateName,
     StackGroup,
-    TimelineSpan,
     Wait,
 )
 
 FRAMES = 24  # of a stack group that are shown
 AROUND = 3  # sequence numbers shown on each side of the odd call
 MOST_TABLES = 24  # groups whose calls are shown
-MOST_SPANS = 400
 MOST_WAITS = 50_000  # pairs of ranks; half of a large job may wait for the other half
 
 Facts = Mapping[str, Sequence[Fact]]
@@ -222,27 +219,6 @@ def _cell(call: Collective, *, odd: bool) -> CollectiveCell:
         rank=call.rank, seq=call.seq, op=call.call.op, state=call.state, size=call.call.sizes, odd=odd, file=call.ref.file,
         record=call.ref.record,
     )  # fmt: skip
-
-
-def timeline(incident: Incident) -> tuple[TimelineSpan, ...]:
-    """Stages, time-outs and the silence at the end of each rank's log, on the clock of the logs."""
-    events = incident.parsed.events
-    spans = [_instant(event, "stage", event.name.removeprefix("stage:")) for event in events if event.name.startswith("stage:")]
-    spans += [_instant(event, "timeout", event.fields.get("op", "")) for event in events if event.name == "torch.timeout"]
-    dated = [about.last_time for about in incident.parsed.inputs if about.last_time and about.last_time.dated]
-    end = max(dated, key=lambda stamp: stamp.seconds, default=None)
-    for about in incident.parsed.inputs:
-        last = about.last_time
-        if end and last and last.dated and about.rank is not None and end.seconds - last.seconds > 1:
-            spans.append(TimelineSpan(rank=about.rank, start=last.text, end=end.text, kind="silence", label=about.file))
-    return tuple(span for span in spans if span)[:MOST_SPANS]
-
-
-def _instant(event: Event, kind: Literal["stage", "timeout"], label: str) -> TimelineSpan | None:
-    if event.time is None:
-        return None
-    rank = int(event.fields["rank"]) if event.fields.get("rank", "").isdigit() else event.speaker.rank
-    return TimelineSpan(rank=rank, start=event.time.text, end=event.time.text, kind=kind, label=label)
 
 
 def input_rows(incident: Incident) -> tuple[InputRow, ...]:

@@ -94,7 +94,7 @@ def _collection(manifest: Manifest, lines: _Lines) -> Collection:
         text=f'"expected_ranks": "{manifest.expected_ranks}"', expected_ranks=tuple(sorted(expected)),
         present_ranks=tuple(sorted(process.rank for process in ours if process.rank is not None and process.state not in ("Z", "X"))),
         times={lines.beside(i.file): at for i in manifest.items if i.what == "threads" and (at := _seconds(i.start)) is not None},
-        machine=manifest.machine,
+        machine=manifest.machine, ended=_ended(manifest),
         cut_logs={lines.beside(item.file): item.cut.after_line for item in manifest.items if item.cut},
     )  # fmt: skip
 
@@ -106,10 +106,18 @@ def _seconds(text: str) -> float | None:
         return None
 
 
-def _began(manifest: Manifest) -> float | None:
+def _on_local_clock(manifest: Manifest, times: list[float]) -> list[float]:
+    """Seconds since the epoch as the host's logs would print them."""
     offset = manifest.clock.get("utc_offset_seconds", 0)
+    return [at + offset for at in times] if isinstance(offset, int) else []
+
+
+def _began(manifest: Manifest) -> float | None:
     starts = [process.started for process in manifest.processes if process.started]
-    try:
-        return min(datetime.fromisoformat(start).timestamp() for start in starts) + int(offset)
-    except (ValueError, OverflowError):
-        return None
+    times = [at for start in starts if (at := _seconds(start)) is not None]
+    return min(_on_local_clock(manifest, times), default=None) if len(times) == len(starts) else None
+
+
+def _ended(manifest: Manifest) -> float | None:
+    times = [at for item in manifest.items if (at := _seconds(item.start)) is not None]
+    return max(_on_local_clock(manifest, times), default=None)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hanglens.analyze import rows
-from hanglens.analyze.rows import communicators, input_rows, rank_rows, stack_groups, timeline, waits
-from hanglens.model import Input, Stamp
+from hanglens.analyze.rows import communicators, input_rows, rank_rows, stack_groups, waits
 from tests.builders import (
     BARRIER,
     FILE_LOCK,
@@ -96,16 +95,6 @@ def test_communicators_of_nccl_and_ras() -> None:
     """Members as far as lines and reports name them."""
     tables = communicators(incident(evidence=parsed(nccl_init(0, 4, 1), nccl_init(3, 4, 2), ras({}, size=2))))
     assert {table.id: table.members for table in tables} == {"a1": (0, 3), "c1": (0, 1)}
-
-
-def test_silence_on_the_timeline() -> None:
-    """A rank whose log ends before the others' is silent from there; undated stamps are not compared."""
-
-    def about(rank: int, seconds: float, *, dated: bool = True) -> Input:
-        return Input(f"rank{rank}.log", "text log", 1, 1, rank=rank, last_time=Stamp(f"t{seconds}", seconds, dated))
-
-    spans = timeline(incident(evidence=parsed(about(0, 100.0), about(1, 40.0), about(2, 10.0, dated=False))))
-    assert [(span.rank, span.start, span.end, span.kind) for span in spans] == [(1, "t40.0", "t100.0", "silence")]
 
 
 def test_inputs() -> None:
