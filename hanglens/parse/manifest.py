@@ -108,8 +108,11 @@ def _seconds(text: str) -> float | None:
 
 def _on_local_clock(manifest: Manifest, times: list[float]) -> list[float]:
     """Seconds since the epoch as the host's logs would print them."""
-    offset = manifest.clock.get("utc_offset_seconds", 0)
-    return [at + offset for at in times] if isinstance(offset, int) else []
+    try:
+        offset = int(manifest.clock.get("utc_offset_seconds", 0))
+    except ValueError:
+        return []
+    return [at + offset for at in times]
 
 
 def _began(manifest: Manifest) -> float | None:

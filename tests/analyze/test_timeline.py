@@ -111,10 +111,10 @@ def test_without_logs_the_flight_recorders_tell_when() -> None:
     made = int(BEGAN * 1e9)
     dumps = (RecorderDump(0, SourceRef("d0"), 5, newest_ns=made + 20_000_000_000), RecorderDump(1, SourceRef("d1"), 5, newest_ns=made))
     found = timeline(incident(evidence=replace(parsed(), recorder_dumps=dumps)))
-    assert [(s.rank, s.start, s.end[-7:], s.kind) for s in found] == [
-        (0, "2026-03-01T02:00:20.000Z", "20.000Z", "progress"),
+    assert [(s.rank, s.start, s.end[-8:], s.kind) for s in found] == [
+        (0, "2026-03-01T02:00:20.000Z", ":20.000Z", "progress"),
         (1, "2026-03-01T02:00:00.000Z", ":00.000Z", "progress"),
-        (1, "2026-03-01T02:00:00.000Z", "20.000Z", "silence"),
+        (1, "2026-03-01T02:00:00.000Z", ":20.000Z", "silence"),
     ]
 
 
