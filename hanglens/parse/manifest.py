@@ -110,9 +110,9 @@ def _on_local_clock(manifest: Manifest, times: list[float]) -> list[float]:
     """Seconds since the epoch as the host's logs would print them."""
     try:
         offset = int(manifest.clock.get("utc_offset_seconds", 0))
-    except ValueError:
+        return [at + offset for at in times]
+    except (ValueError, OverflowError):
         return []
-    return [at + offset for at in times]
 
 
 def _began(manifest: Manifest) -> float | None:
