@@ -11,7 +11,7 @@ from hanglens.analyze.stacks import moved
 from hanglens.analyze.stages import stage_of_ranks
 from hanglens.groups import Group, Lane
 from hanglens.incident import Incident, Member
-from hanglens.model import Collective, Event
+from hanglens.model import Collective, Event, Stack
 from hanglens.verdict import (
     MOST_LANES,
     CollectiveCell,
@@ -25,7 +25,7 @@ from hanglens.verdict import (
     Wait,
 )
 
-FRAMES = 24  # of a stack group that are shown
+FRAMES = 40  # of a stack group that are shown from either end
 AROUND = 3  # sequence numbers shown on each side of the odd call
 MOST_TABLES = 24  # groups whose calls are shown
 MOST_WAITS = 50_000  # pairs of ranks; half of a large job may wait for the other half
@@ -137,10 +137,15 @@ def _stack_group(same: list[Member]) -> StackGroup:
     return StackGroup(
         ranks=tuple(m.rank for m in same if m.rank is not None),
         processes=tuple(f"pid {m.pid}" for m in same if m.rank is None),
-        frames=tuple(f.text or f.function for f in standing.stack.frames[:FRAMES]) if standing else (),
+        frames=_frames(standing.stack) if standing else (),
         waiting_in=standing.kind if standing else None,
         moving=any(map(moved, sampled)) if sampled else None,
     )
+
+
+def _frames(stack: Stack) -> tuple[str, ...]:
+    told = tuple(frame.text or frame.function for frame in stack.frames)
+    return told if len(told) <= 2 * FRAMES else (*told[:FRAMES], f"… {len(told) - 2 * FRAMES} frames", *told[-FRAMES:])
 
 
 def communicators(incident: Incident) -> tuple[CommunicatorTable, ...]:

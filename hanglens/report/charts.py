@@ -1,186 +1,120 @@
-"""The timeline as inline SVG: a row for each rank (equal rows are one), stages as bands, silence hatched, errors as marks.
+"""The timeline as inline SVG: stages as bands, silence hatched, errors and time-outs as marks.
 
-Colours come from the page's style sheet by class, so that the chart follows its theme; every mark has a title.
+Colours come from the page's style sheet by class, so that the chart follows its theme. Every mark has a title, and carries in `data-`
+attributes what the page's script shows of it under the pointer and the arrow keys.
 """
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
+from datetime import timedelta
 
 from markupsafe import Markup
 
-from hanglens.report.view import ranges
+from hanglens.report.i18n import pick
+from hanglens.report.moments import EPOCH, Timed
+from hanglens.report.plain import cut
+from hanglens.report.timeline import Row, Scale, Timeline
 from hanglens.verdict import TimelineSpan
 
 WIDTH, LEFT, RIGHT, TOP, ROW, BAR = 960, 110, 24, 12, 28, 18
-MAX_ROWS = 40
-_EPOCH = datetime(2000, 1, 1)  # a leap year, for stamps without a year
-_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)  # seconds
-_STAMP = re.compile(r"(?:(?:(\d{4})-)?(\d\d)-(\d\d)T)?(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:Z|([+-])(\d\d):?(\d\d))?")
+APART = 80  # pixels between two ticks
+LETTER = 6.6  # pixels
+LONGEST = 240  # characters of the line that a mark shows
+
 _MARKS = {"error": "M0-6 L6 0 L0 6 L-6 0 Z", "timeout": "M0-6 L6 5 L-6 5 Z"}
+_CHART = Markup(
+    '<svg class="timeline" role="img" tabindex="0" aria-labelledby="timeline-title" aria-describedby="timeline-hint"'
+    ' viewBox="0 0 {0} {1}" width="{0}" height="{1}">'
+    '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<rect width="6" height="6" class="hatch-ground"/><line x1="0" y1="0" x2="0" y2="6" class="hatch-line"/></pattern></defs>{2}</svg>'
+)
+_TICK = Markup('<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/><text class="tick" x="{0:.1f}" y="{3}">{4}</text>')
+_MARK = Markup('<g class="mark" data-kind="{}" data-what="{}" data-when="{}" data-place="{}" data-line="{}"><title>{}</title>{}</g>')
+_JOB = Markup('<tspan lang="en">job</tspan><tspan lang="zh">任务</tspan>')
 
 
-@dataclass(frozen=True, slots=True)
-class _Bar:
-    span: TimelineSpan
-    start: float
-    end: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """Seconds to pixels; one long stretch in which nothing begins or ends (`rest_from` to `rest_to`) is drawn shorter."""
-
-    first: float
-    last: float
-    rest_from: float
-    rest_to: float
-
-    @property
-    def rest(self) -> float:
-        """How long the shortened stretch is drawn: as long as all the rest together."""
-        return min(self.rest_to - self.rest_from, self.last - self.first - (self.rest_to - self.rest_from))
-
-    def x(self, moment: float) -> float:
-        """The pixel of a moment."""
-        inside = min(max(moment - self.rest_from, 0.0), self.rest_to - self.rest_from)
-        squeezed = inside * (1 - self.rest / (self.rest_to - self.rest_from)) if self.rest_to > self.rest_from else 0.0
-        drawn = self.last - self.first - (self.rest_to - self.rest_from) + self.rest
-        return LEFT + (WIDTH - LEFT - RIGHT) * (moment - self.first - squeezed) / drawn
-
-    def ticks(self) -> list[float]:
-        """Round moments outside of the shortened stretch, at least 80 pixels apart."""
-        step = next((s for s in _STEPS if self.x(self.first + s) - self.x(self.first) >= 80), _STEPS[-1])
-        first = int(self.first // step) * step
-        count = min(int((self.last - first) // step) + 1, 4000)
-        chosen: list[float] = []
-        for moment in (first + step * n for n in range(count)):
-            shown = self.first <= moment <= self.last and not self.rest_from < moment < self.rest_to
-            if shown and (not chosen or self.x(moment) - self.x(chosen[-1]) >= 80):
-                chosen.append(float(moment))
-        return chosen
-
-
-def timeline(spans: Sequence[TimelineSpan], culprits: Sequence[int]) -> Markup:
-    """The chart; empty if no span has times that can be compared."""
-    bars = _comparable(spans)
-    if not bars:
+def draw(timeline: Timeline | None) -> Markup:
+    """The chart; empty if there is nothing to draw."""
+    if timeline is None:
         return Markup()
-    rows = _rows(bars, frozenset(culprits))
-    scale = _scale(bars)
-    height = TOP + ROW * len(rows) + 30
-    body = Markup().join(
-        [_axis(scale, height), *(_row(label, row, scale, n, blamed=blamed) for n, (label, blamed, row) in enumerate(rows))]
-    )
-    return Markup(
-        '<svg class="timeline" role="img" aria-labelledby="timeline-title" viewBox="0 0 {} {}" width="{}" height="{}">'
-        '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
-        '<rect width="6" height="6" class="hatch-ground"/><line x1="0" y1="0" x2="0" y2="6" class="hatch-line"/></pattern></defs>'
-        "{}</svg>"
-    ).format(WIDTH, height, WIDTH, height, body)
+    height = TOP + ROW * (len(timeline.rows) + bool(timeline.hidden)) + 30
+    rows = [_row(row, timeline.scale, TOP + ROW * number) for number, row in enumerate(timeline.rows)]
+    if timeline.hidden:
+        rows.append(_label(Markup("… +{}").format(timeline.hidden), TOP + ROW * len(rows), blamed=False))
+    return _CHART.format(WIDTH, height, Markup().join([_axis(timeline.scale, height), *rows]))
 
 
-def _comparable(spans: Sequence[TimelineSpan]) -> list[_Bar]:
-    """The spans whose stamps have the commonest form (with a year, without one, time of day only)."""
-    read = [(span, _read(span.start), _read(span.end)) for span in spans]
-    forms = Counter(start[0] for _, start, _ in read if start)
-    common = forms.most_common(1)[0][0] if forms else ""
-    return [_Bar(span, start[1], max(start[1], end[1])) for span, start, end in read if start and end and start[0] == end[0] == common]
+def _x(scale: Scale, moment: float) -> float:
+    return LEFT + (WIDTH - LEFT - RIGHT) * scale.at(moment)
 
 
-def _read(text: str) -> tuple[str, float] | None:
-    """A stamp as its form and seconds; its offset is part of the form, since clocks are not compared."""
-    found = _STAMP.fullmatch(text)
-    if found is None:
-        return None
-    year, month, day, hour, minute, second, fraction, *zone = found.groups()
-    try:
-        moment = datetime(int(year or 2000), int(month or 1), int(day or 1), int(hour), int(minute), int(second))
-    except ValueError:
-        return None
-    form = f"{bool(year)}{bool(month)}{zone}"
-    return form, (moment - _EPOCH).total_seconds() + float(fraction or 0)
-
-
-def _scale(bars: Sequence[_Bar]) -> _Scale:
-    moments = sorted({moment for bar in bars for moment in (bar.start, bar.end)})
-    first, last = moments[0], max(moments[-1], moments[0] + 1)
-    before, after = max(pairwise(moments), key=lambda pair: pair[1] - pair[0], default=(first, first))
-    squeeze = 0 < last - first - (after - before) < (after - before) / 2
-    return _Scale(first, last, before, after) if squeeze else _Scale(first, last, first, first)
-
-
-def _rows(bars: Sequence[_Bar], culprits: frozenset[int]) -> list[tuple[Markup, bool, list[_Bar]]]:
-    """Rows with their labels, by rank; what belongs to no rank comes last. Where there are too many, culprits stay."""
-    by_rank: dict[int | None, list[_Bar]] = {}
-    for bar in bars:
-        by_rank.setdefault(bar.span.rank, []).append(bar)
-    equal: dict[object, list[int]] = {}
-    for rank in sorted(rank for rank in by_rank if rank is not None):
-        equal.setdefault((rank in culprits, *((b.start, b.end, b.span.kind, b.span.label) for b in by_rank[rank])), []).append(rank)
-    ordered = sorted(equal.values(), key=lambda ranks: ranks[0] not in culprits)
-    rows = [(_label(ranks, culprits), ranks[0] in culprits, by_rank[ranks[0]]) for ranks in sorted(ordered[:MAX_ROWS])]
-    if None in by_rank:
-        rows.append((Markup('<tspan lang="en">job</tspan><tspan lang="zh">任务</tspan>'), False, by_rank[None]))
-    if hidden := sum(map(len, ordered[MAX_ROWS:])):
-        rows.append((Markup("… +{}").format(hidden), False, []))
-    return rows
-
-
-def _label(ranks: Sequence[int], culprits: frozenset[int]) -> Markup:
-    text = ranges(ranks)
-    short = text if len(text) <= 10 else text[:9] + "…"
-    return Markup("{}rank {}<title>{}</title>").format("▶ " if ranks[0] in culprits else "", short, text)
-
-
-def _axis(scale: _Scale, height: int) -> Markup:
+def _axis(scale: Scale, height: int) -> Markup:
     bottom = height - 26
-    ticks = (
-        Markup('<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/><text class="tick" x="{0:.1f}" y="{3}">{4}</text>').format(
-            scale.x(moment), TOP - 6, bottom, bottom + 16, _clock(moment, scale.last - scale.first)
-        )
-        for moment in scale.ticks()
-    )
-    middle = (scale.x(scale.rest_from) + scale.x(scale.rest_to)) / 2
-    rest = Markup('<text class="tick" x="{:.1f}" y="{}">⋯ {} ⋯</text>').format(
-        middle, bottom + 16, _length(scale.rest_to - scale.rest_from)
-    )
-    return Markup().join([*ticks, rest if scale.rest_to > scale.rest_from else Markup()])
+    ticks = [
+        _TICK.format(_x(scale, moment), TOP - 6, bottom, bottom + 16, _clock(moment, scale.last - scale.first))
+        for moment in scale.ticks(APART / (WIDTH - LEFT - RIGHT))
+    ]
+    if scale.rest:
+        middle = (_x(scale, scale.rest_from) + _x(scale, scale.rest_to)) / 2
+        ticks.append(Markup('<text class="tick" x="{:.1f}" y="{}">⋯ {} ⋯</text>').format(middle, bottom + 16, length(scale.rest)))
+    return Markup().join(ticks)
 
 
-def _clock(moment: float, length: float) -> str:
-    return f"{_EPOCH + timedelta(seconds=moment):{'%m-%d %H:%M' if length > 86400 else '%H:%M:%S'}}"
+def _clock(moment: float, whole: float) -> str:
+    return f"{EPOCH + timedelta(seconds=moment):{'%m-%d %H:%M' if whole > 86400 else '%H:%M:%S'}}"
 
 
-def _length(seconds: float) -> str:
+def length(seconds: float) -> str:
+    """How long something takes, in words that both languages read.
+
+    >>> length(1740.2)
+    '29 min 0 s'
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _row(label: Markup, bars: Sequence[_Bar], scale: _Scale, number: int, *, blamed: bool) -> Markup:
-    top = TOP + ROW * number
-    text = Markup('<text class="row{}" x="{}" y="{}">{}</text>').format(" blamed" if blamed else "", LEFT - 10, top + 14, label)
-    in_front = sorted(bars, key=lambda bar: bar.span.kind in _MARKS)
-    return Markup("<g>{}{}</g>").format(text, Markup().join(_bar(bar, scale, top) for bar in in_front))
+def _row(row: Row, scale: Scale, top: int) -> Markup:
+    short = cut(row.ranks, 10)
+    words = Markup("{}rank {}<title>{}</title>").format("▶ " if row.blamed else "", short, row.ranks) if row.ranks else _JOB
+    in_front = sorted(row.spans, key=lambda timed: timed.span.kind in _MARKS)
+    marks = Markup().join(_mark(timed, scale, top) for timed in in_front)
+    return Markup('<g class="rank-row">{}{}</g>').format(_label(words, top, blamed=row.blamed), marks)
 
 
-def _bar(bar: _Bar, scale: _Scale, top: int) -> Markup:
-    span, left = bar.span, scale.x(bar.start)
-    title = Markup("<title>{}: {} ({} – {})</title>").format(span.kind, span.label, span.start, span.end)
-    if span.kind in _MARKS:
-        return Markup('<path class="mark-{}" d="{}" transform="translate({:.1f} {})">{}</path>').format(
-            span.kind, _MARKS[span.kind], left, top + BAR / 2, title
-        )
-    width = max(scale.x(bar.end) - left, 2.0)
-    room = int((width - 8) / 6.6)
-    words = span.label if len(span.label) <= room else span.label[: room - 1] + "…" if room > 4 else ""
-    caption = Markup('<text class="caption" x="{:.1f}" y="{}">{}</text>').format(left + 5, top + 13, words) if words else Markup()
-    return Markup('<g>{}<rect class="bar-{}" x="{:.1f}" y="{}" width="{:.1f}" height="{}" rx="2"/>{}</g>').format(
-        title, span.kind, left, top, width, BAR, caption if span.kind != "silence" else Markup()
+def _label(words: Markup, top: int, *, blamed: bool) -> Markup:
+    return Markup('<text class="row{}" x="{}" y="{}">{}</text>').format(" blamed" if blamed else "", LEFT - 10, top + 14, words)
+
+
+def _mark(timed: Timed, scale: Scale, top: int) -> Markup:
+    span = timed.span
+    when = span.start if span.start == span.end else f"{span.start} – {span.end} ({length(timed.end - timed.start)})"
+    place = f"{span.file}:{span.line}" if span.line is not None else span.file
+    title = f"{span.kind}: {span.label} ({when})"
+    shape = _sign(timed, scale, top) if span.kind in _MARKS else _bar(timed, scale, top)
+    return _MARK.format(span.kind, "" if span.text else span.label, when, place, cut(span.text, LONGEST), title, shape)
+
+
+def _sign(timed: Timed, scale: Scale, top: int) -> Markup:
+    kind, x, y = timed.span.kind, _x(scale, timed.start), top + BAR / 2
+    return Markup('<path class="mark-{}" d="{}" transform="translate({:.1f} {})"/>').format(kind, _MARKS[kind], x, y)
+
+
+def _bar(timed: Timed, scale: Scale, top: int) -> Markup:
+    left = _x(scale, timed.start)
+    width = max(_x(scale, timed.end) - left, 2.0)
+    caption = Markup() if timed.span.kind == "silence" else _caption(timed.span, left, width, top)
+    return Markup('<rect class="bar-{}" x="{:.1f}" y="{}" width="{:.1f}" height="{}" rx="2"/>{}').format(
+        timed.span.kind, left, top, width, BAR, caption
     )
+
+
+def _caption(span: TimelineSpan, left: float, width: float, top: int) -> Markup:
+    room = int((width - 8) / LETTER)
+    both = (span.label, pick(span.title, "zh")) if span.title else (span.label, "")
+    if room <= 4:
+        return Markup()
+    english, chinese = cut(both[0], room), cut(both[1], max(room // 2, 2))
+    words = Markup('<tspan lang="en">{}</tspan><tspan lang="zh">{}</tspan>').format(english, chinese) if chinese else english
+    return Markup('<text class="caption" x="{:.1f}" y="{}">{}</text>').format(left + 5, top + 13, words)

@@ -10,8 +10,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from hanglens.report import i18n
-from hanglens.report.charts import timeline
+from hanglens.report import charts, i18n, waitgraph
 from hanglens.report.i18n import Lang, label, pick
 from hanglens.report.view import LETTERS, view
 from hanglens.verdict import Diagnosis, Text
@@ -20,9 +19,9 @@ from hanglens.verdict import Diagnosis, Text
 def render(d: Diagnosis, *, lang: Lang) -> str:
     """The whole page; `lang` is the language that it opens in."""
     shown = view(d)
-    chart = timeline(shown.d.timeline, shown.d.culprit_ranks)
-    page = _environment().get_template("report.html").render(v=shown, d=shown.d, lang=lang, chart=chart, title=_title(shown.d, lang))
-    return page + "\n"
+    template = _environment().get_template("report.html")
+    drawings = {"chart": charts.draw(shown.timeline), "wait_graph": waitgraph.draw(shown.graph)}
+    return template.render(v=shown, d=shown.d, lang=lang, title=_title(shown.d, lang), **drawings) + "\n"
 
 
 def both(text: Text) -> Markup:
@@ -44,6 +43,7 @@ def _environment() -> Environment:
         t=lambda english, **values: both(label(english, **values)),
         letters=LETTERS,
         states=i18n.STATES,
+        standings=i18n.STANDINGS,
         kinds=i18n.KINDS,
         verdicts=i18n.VERDICTS,
         confidences=i18n.CONFIDENCES,

@@ -36,6 +36,20 @@ STATES: dict[RankStateName, str] = {
     "idle": "idle",
     "unknown": "unknown",
 }
+STANDINGS: dict[str, str] = {  # the kinds of places where a stack may stand
+    "collective": "waits in a collective",
+    "nccl-init": "sets up NCCL",
+    "gpu-comm": "waits in a GPU transfer",
+    "gpu-wait": "waits for its GPU",
+    "rendezvous": "waits for the others to come",
+    "rpc-wait": "waits for an answer of its workers",
+    "idle": "waits for work",
+    "file-lock": "waits for a file lock",
+    "jit": "compiles",
+    "weights": "loads weights",
+    "own": "in code of its own",
+    "waiting": "waits",
+}
 
 
 def label(english: str, **values: object) -> Text:

@@ -7,6 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hanglens.report.plain import clean
+from hanglens.report.ranges import ranges
+from hanglens.report.stacktree import StackForest, forest
+from hanglens.report.timeline import Timeline, lay_out
+from hanglens.report.waits import WaitGraph, WaitView, fold_waits, graph
 from hanglens.verdict import (
     MOST_LANES,
     CollectiveCell,
@@ -19,9 +23,7 @@ from hanglens.verdict import (
     RankRow,
     RankStateName,
     Role,
-    StackGroup,
     Surrounding,
-    Wait,
 )
 
 LETTERS: dict[RankStateName, str] = {
@@ -94,28 +96,6 @@ class Matrix:
 
 
 @dataclass(frozen=True, slots=True)
-class StackView:
-    """Ranks (and processes) at one place of the code."""
-
-    ranks: str
-    processes: str
-    group: StackGroup
-    culprit: bool
-
-
-@dataclass(frozen=True, slots=True)
-class WaitView:
-    """Everybody who waits for one rank or process in one place: `ranks` as ranges, `names` of processes."""
-
-    ranks: str
-    names: str
-    for_rank: int | None
-    for_name: str
-    in_what: str
-    culprit: bool
-
-
-@dataclass(frozen=True, slots=True)
 class ReportView:
     """A whole report. `d` is the diagnosis with every string made harmless; `lead` the finding that is its root cause.
 
@@ -136,8 +116,10 @@ class ReportView:
     groups: tuple[RankGroup, ...]
     missing: str
     matrices: tuple[Matrix, ...]
-    stacks: tuple[StackView, ...]
+    timeline: Timeline | None
+    stacks: StackForest
     waits: tuple[WaitView, ...]
+    graph: WaitGraph
     environment: tuple[Surrounding, ...]
 
     @property
@@ -171,25 +153,12 @@ def view(d: Diagnosis) -> ReportView:
         groups=tuple(sorted(_folded(d, lambda row: (row.state, row.collected, row.waiting_in, row.stage)), key=lambda g: not g.culprit)),
         missing=ranges(row.rank for row in d.ranks if not row.collected),
         matrices=tuple(_matrix(table) for table in d.communicators),
-        stacks=tuple(_stack(group, d.culprit_ranks) for group in d.stack_groups),
-        waits=_waits(d),
+        timeline=lay_out(d.timeline, d.culprit_ranks),
+        stacks=forest(d.stack_groups, d.culprit_ranks),
+        waits=fold_waits(d.waits, d.culprit_ranks),
+        graph=graph(d.waits, d.culprit_ranks),
         environment=tuple(sorted(d.environment, key=lambda fact: fact.unusual is None)),
     )
-
-
-def ranges(ranks: Iterable[int]) -> str:
-    """Ranks as people write them.
-
-    >>> ranges((0, 1, 2, 5))
-    '0-2,5'
-    """
-    runs: list[list[int]] = []
-    for rank in sorted(set(ranks)):
-        if runs and rank == runs[-1][-1] + 1:
-            runs[-1].append(rank)
-        else:
-            runs.append([rank])
-    return ",".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
 
 
 def _cards(findings: Sequence[Finding]) -> tuple[Card, ...]:
@@ -282,24 +251,3 @@ def _matrix(table: CommunicatorTable) -> Matrix:
         for ranks in equal.values()
     )
     return Matrix(table, ranges(table.members), seqs, rows)
-
-
-def _stack(group: StackGroup, culprits: Sequence[int]) -> StackView:
-    return StackView(ranges(group.ranks), ", ".join(group.processes), group, bool(set(group.ranks) & set(culprits)))
-
-
-def _waits(d: Diagnosis) -> tuple[WaitView, ...]:
-    together: dict[tuple[int | str, str], list[Wait]] = {}
-    for wait in d.waits:
-        together.setdefault((wait.for_whom, wait.in_what), []).append(wait)
-    return tuple(
-        WaitView(
-            ranks=ranges(wait.who for wait in waits if isinstance(wait.who, int)),
-            names=", ".join(dict.fromkeys(wait.who for wait in waits if isinstance(wait.who, str))),
-            for_rank=whom if isinstance(whom, int) else None,
-            for_name=whom if isinstance(whom, str) else "",
-            in_what=in_what,
-            culprit=whom in d.culprit_ranks,
-        )
-        for (whom, in_what), waits in together.items()
-    )

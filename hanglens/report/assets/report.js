@@ -55,6 +55,34 @@
     for (const fold of folds()) fold.open = open;
   };
 
+  // The timeline tells the line of a mark under the pointer, or of the one that the arrow keys have reached.
+  const tell = (mark) => {
+    const { kind, what, when, place, line } = mark.dataset;
+    const word = document.querySelector(`#timeline .legend [data-kind="${kind}"] > span`).cloneNode(true);
+    const parts = [[what, "span"], [when, "time"], [place, "code"], [line, "code"]].filter(([text]) => text);
+    const told = parts.map(([text, tag]) => Object.assign(document.createElement(tag), { textContent: text }));
+    document.getElementById("timeline-told").replaceChildren(word, ...told);
+    for (const other of document.querySelectorAll(".mark.current")) other.classList.remove("current");
+    mark.classList.add("current");
+  };
+
+  const walk = (chart, key) => {
+    const marks = [...chart.querySelectorAll(".mark")];
+    const rows = [...chart.querySelectorAll(".rank-row")].filter((row) => row.querySelector(".mark"));
+    const current = chart.querySelector(".mark.current");
+    const row = current && rows.indexOf(current.closest(".rank-row"));
+    const next = {
+      ArrowRight: () => marks[marks.indexOf(current) + 1],
+      ArrowLeft: () => marks[marks.indexOf(current) - 1],
+      ArrowDown: () => rows[row + 1]?.querySelector(".mark"),
+      ArrowUp: () => rows[row - 1]?.querySelector(".mark"),
+    }[key];
+    if (!next) return false;
+    const mark = current ? next() : marks[0];
+    if (mark) tell(mark);
+    return true;
+  };
+
   // A link to a folded finding unfolds it, and all around it.
   const reveal = () => {
     const target = location.hash && document.getElementById(location.hash.slice(1));
@@ -76,6 +104,9 @@
     }
     for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", () => copy(button));
     document.getElementById("theme").addEventListener("click", switchTheme);
+    const chart = document.querySelector("svg.timeline");
+    chart?.addEventListener("pointerover", ({ target }) => target.closest(".mark") && tell(target.closest(".mark")));
+    chart?.addEventListener("keydown", (event) => { if (walk(chart, event.key)) event.preventDefault(); });
     document.getElementById("unfold").addEventListener("click", (event) => unfold(event.currentTarget));
     reveal();
   });
