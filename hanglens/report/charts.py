@@ -5,31 +5,21 @@ Colours come from the page's style sheet by class, so that the chart follows its
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
 
 from markupsafe import Markup
 
+from hanglens.report.moments import EPOCH, Timed, comparable
 from hanglens.report.view import ranges
 from hanglens.verdict import TimelineSpan
 
 WIDTH, LEFT, RIGHT, TOP, ROW, BAR = 960, 110, 24, 12, 28, 18
 MAX_ROWS = 40
-_EPOCH = datetime(2000, 1, 1)  # a leap year, for stamps without a year
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)  # seconds
-_STAMP = re.compile(r"(?:(?:(\d{4})-)?(\d\d)-(\d\d)T)?(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(?:Z|([+-])(\d\d):?(\d\d))?")
 _MARKS = {"error": "M0-6 L6 0 L0 6 L-6 0 Z", "timeout": "M0-6 L6 5 L-6 5 Z"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Bar:
-    span: TimelineSpan
-    start: float
-    end: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +58,7 @@ class _Scale:
 
 def timeline(spans: Sequence[TimelineSpan], culprits: Sequence[int]) -> Markup:
     """The chart; empty if no span has times that can be compared."""
-    bars = _comparable(spans)
+    bars = comparable(spans)
     if not bars:
         return Markup()
     rows = _rows(bars, frozenset(culprits))
@@ -85,29 +75,7 @@ def timeline(spans: Sequence[TimelineSpan], culprits: Sequence[int]) -> Markup:
     ).format(WIDTH, height, WIDTH, height, body)
 
 
-def _comparable(spans: Sequence[TimelineSpan]) -> list[_Bar]:
-    """The spans whose stamps have the commonest form (with a year, without one, time of day only)."""
-    read = [(span, _read(span.start), _read(span.end)) for span in spans]
-    forms = Counter(start[0] for _, start, _ in read if start)
-    common = forms.most_common(1)[0][0] if forms else ""
-    return [_Bar(span, start[1], max(start[1], end[1])) for span, start, end in read if start and end and start[0] == end[0] == common]
-
-
-def _read(text: str) -> tuple[str, float] | None:
-    """A stamp as its form and seconds; its offset is part of the form, since clocks are not compared."""
-    found = _STAMP.fullmatch(text)
-    if found is None:
-        return None
-    year, month, day, hour, minute, second, fraction, *zone = found.groups()
-    try:
-        moment = datetime(int(year or 2000), int(month or 1), int(day or 1), int(hour), int(minute), int(second))
-    except ValueError:
-        return None
-    form = f"{bool(year)}{bool(month)}{zone}"
-    return form, (moment - _EPOCH).total_seconds() + float(fraction or 0)
-
-
-def _scale(bars: Sequence[_Bar]) -> _Scale:
+def _scale(bars: Sequence[Timed]) -> _Scale:
     moments = sorted({moment for bar in bars for moment in (bar.start, bar.end)})
     first, last = moments[0], max(moments[-1], moments[0] + 1)
     before, after = max(pairwise(moments), key=lambda pair: pair[1] - pair[0], default=(first, first))
@@ -115,9 +83,9 @@ def _scale(bars: Sequence[_Bar]) -> _Scale:
     return _Scale(first, last, before, after) if squeeze else _Scale(first, last, first, first)
 
 
-def _rows(bars: Sequence[_Bar], culprits: frozenset[int]) -> list[tuple[Markup, bool, list[_Bar]]]:
+def _rows(bars: Sequence[Timed], culprits: frozenset[int]) -> list[tuple[Markup, bool, list[Timed]]]:
     """Rows with their labels, by rank; what belongs to no rank comes last. Where there are too many, culprits stay."""
-    by_rank: dict[int | None, list[_Bar]] = {}
+    by_rank: dict[int | None, list[Timed]] = {}
     for bar in bars:
         by_rank.setdefault(bar.span.rank, []).append(bar)
     equal: dict[object, list[int]] = {}
@@ -154,7 +122,7 @@ def _axis(scale: _Scale, height: int) -> Markup:
 
 
 def _clock(moment: float, length: float) -> str:
-    return f"{_EPOCH + timedelta(seconds=moment):{'%m-%d %H:%M' if length > 86400 else '%H:%M:%S'}}"
+    return f"{EPOCH + timedelta(seconds=moment):{'%m-%d %H:%M' if length > 86400 else '%H:%M:%S'}}"
 
 
 def _length(seconds: float) -> str:
@@ -163,14 +131,14 @@ def _length(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _row(label: Markup, bars: Sequence[_Bar], scale: _Scale, number: int, *, blamed: bool) -> Markup:
+def _row(label: Markup, bars: Sequence[Timed], scale: _Scale, number: int, *, blamed: bool) -> Markup:
     top = TOP + ROW * number
     text = Markup('<text class="row{}" x="{}" y="{}">{}</text>').format(" blamed" if blamed else "", LEFT - 10, top + 14, label)
     in_front = sorted(bars, key=lambda bar: bar.span.kind in _MARKS)
     return Markup("<g>{}{}</g>").format(text, Markup().join(_bar(bar, scale, top) for bar in in_front))
 
 
-def _bar(bar: _Bar, scale: _Scale, top: int) -> Markup:
+def _bar(bar: Timed, scale: _Scale, top: int) -> Markup:
     span, left = bar.span, scale.x(bar.start)
     title = Markup("<title>{}: {} ({} – {})</title>").format(span.kind, span.label, span.start, span.end)
     if span.kind in _MARKS:
