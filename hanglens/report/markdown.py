@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, label, pick
+from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, label, pick, those
 from hanglens.report.plain import cut
 from hanglens.report.view import Card, Culprit, Quote, RankGroup, ReportView, StackView, WaitView, view
 from hanglens.verdict import Diagnosis, Fix, NextEvidence, Text
@@ -104,7 +104,7 @@ class _Page:
 
     def those(self, ranks: str) -> str:
         """Ranks in words; nothing for none."""
-        return ranks and self.say("rank {n}" if ranks.isdecimal() else "ranks {n}", n=ranks)
+        return those(ranks, self.lang)
 
     def blame(self) -> Iterator[str]:
         cause = self.d.root_cause

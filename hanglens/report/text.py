@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text as Words
 
-from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, label, pick
+from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, label, pick, those
 from hanglens.report.plain import cut
 from hanglens.report.view import Card, Culprit, Quote, RankGroup, ReportView, WaitView, view
 from hanglens.verdict import Diagnosis, Fix, GapRow, NextEvidence, Text
@@ -170,8 +170,7 @@ class _Page:
             yield _indented(Words(self.say("… and {n} more", n=len(self.v.waits) - OTHERS)))
 
     def wait(self, wait: WaitView) -> str:
-        ranks = wait.ranks and self.say("rank {n}" if wait.ranks.isdecimal() else "ranks {n}", n=wait.ranks)
-        who = " · ".join(part for part in (ranks, wait.names) if part)
+        who = " · ".join(part for part in (those(wait.ranks, self.lang), wait.names) if part)
         whom = wait.for_name if wait.for_rank is None else self.say("rank {n}", n=wait.for_rank)
         return f"{who} → {whom}  ({wait.in_what})"
 
