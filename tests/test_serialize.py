@@ -23,7 +23,7 @@ def test_keys_stand_in_the_order_of_the_contract() -> None:
 
     assert written == to_json(from_json(written))
     assert list(json.loads(written))[:2] == ["verdict", "summary"]
-    assert list(json.loads(written)["timeline"][0]) [:5] == ["rank", "from", "to", "kind", "label"]
+    assert list(json.loads(written)["timeline"][0])[:5] == ["rank", "from", "to", "kind", "label"]
     assert b'\n  "verdict": "hung",\n' in written
 
 

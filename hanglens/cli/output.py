@@ -8,16 +8,20 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, TypeVar, cast
+from typing import Literal, TypeVar, cast, get_args
 
 import click
 
 from hanglens.errors import HangLensError, UsageError
 from hanglens.verdict import Diagnosis
 
-Format = Literal["html", "json", "md", "text"]
+Format = Literal["html", "json", "md", "text", "speedscope", "trace"]
 Lang = Literal["en", "zh"]
-_SUFFIXES: dict[str, Format] = {".html": "html", ".htm": "html", ".json": "json", ".md": "md", ".markdown": "md", ".txt": "text"}
+_SUFFIXES: dict[str, Format] = {
+    ".html": "html", ".htm": "html", ".json": "json", ".md": "md", ".markdown": "md", ".txt": "text",
+    ".speedscope.json": "speedscope", ".trace.json": "trace",
+}  # fmt: skip
+_MODULES: dict[Format, str] = {"html": "html", "md": "markdown", "speedscope": "speedscope", "trace": "trace_event"}
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
 
@@ -25,7 +29,7 @@ def options(command: _Command) -> _Command:
     """-o, --format and --lang."""
     for option in (
         click.option("--lang", type=click.Choice(["en", "zh"]), help="Language; by default the locale's."),
-        click.option("--format", "format_name", type=click.Choice(["html", "json", "md", "text"]), help="Overrides the suffix of -o."),
+        click.option("--format", "format_name", type=click.Choice(get_args(Format)), help="Overrides the suffix of -o."),
         click.option("-o", "--output", type=click.Path(dir_okay=False), help="File to write; its suffix picks the format."),
     ):
         command = option(command)
@@ -40,10 +44,14 @@ def format_of(output: str | None, format_name: str | None) -> Format | None:
         raise UsageError(f"cannot write {output}: there is no folder {Path(output).parent}", "create it, or choose another place with -o")
     if format_name:
         return cast(Format, format_name)
-    suffix = Path(output).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise UsageError(f"the suffix of {output} names no format", "use .html, .json, .md or .txt, or say --format")
-    return _SUFFIXES[suffix]
+    suffixes = [suffix.lower() for suffix in Path(output).suffixes]
+    form = _SUFFIXES.get("".join(suffixes[-2:])) or _SUFFIXES.get("".join(suffixes[-1:]))
+    if form is None:
+        raise UsageError(
+            f"the suffix of {output} names no format",
+            "use .html, .json, .md, .txt, .speedscope.json or .trace.json, or say --format",
+        )
+    return form
 
 
 def language(chosen: str | None) -> Lang:
@@ -60,17 +68,14 @@ def rendered(diagnosis: Diagnosis, form: Format, lang: Lang) -> str:
         from hanglens.serialize import to_json
 
         return to_json(diagnosis).decode()
-    if form == "html":
-        from hanglens.report.html import render as render_html
+    if form == "text":
+        from hanglens.report.text import render
 
-        return render_html(diagnosis, lang=lang)
-    if form == "md":
-        from hanglens.report.markdown import render as render_markdown
+        return render(diagnosis, lang=lang, width=100, colour=False)
+    from importlib import import_module
 
-        return render_markdown(diagnosis, lang=lang)
-    from hanglens.report.text import render as render_text
-
-    return render_text(diagnosis, lang=lang, width=100, colour=False)
+    page: str = import_module(f"hanglens.report.{_MODULES[form]}").render(diagnosis, lang=lang)
+    return page
 
 
 def write_table(path: str, rows: Sequence[tuple[str, str, str]]) -> None:

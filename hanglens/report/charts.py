@@ -13,7 +13,7 @@ from markupsafe import Markup
 from hanglens.report.i18n import pick
 from hanglens.report.moments import EPOCH, Timed
 from hanglens.report.plain import cut
-from hanglens.report.timeline import Row, Scale, Timeline
+from hanglens.report.timeline import Row, Scale, Timeline, length
 from hanglens.verdict import TimelineSpan
 
 WIDTH, LEFT, RIGHT, TOP, ROW, BAR = 960, 110, 24, 12, 28, 18
@@ -62,17 +62,6 @@ def _axis(scale: Scale, height: int) -> Markup:
 
 def _clock(moment: float, whole: float) -> str:
     return f"{EPOCH + timedelta(seconds=moment):{'%m-%d %H:%M' if whole > 86400 else '%H:%M:%S'}}"
-
-
-def length(seconds: float) -> str:
-    """How long something takes, in words that both languages read.
-
-    >>> length(1740.2)
-    '29 min 0 s'
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _row(row: Row, scale: Scale, top: int) -> Markup:

@@ -63,6 +63,11 @@ def pick(text: Text, lang: Lang) -> str:
     return (text.zh or text.en) if lang == "zh" else (text.en or text.zh)
 
 
+def those(ranks: str, lang: Lang) -> str:
+    """Ranks, as ranges, in words; nothing for none."""
+    return ranks and pick(label("rank {n}" if ranks.isdecimal() else "ranks {n}", n=ranks), lang)
+
+
 @lru_cache(maxsize=1)
 def catalogue() -> dict[str, str]:
     """English → Chinese, as packaged."""

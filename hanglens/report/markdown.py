@@ -8,14 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, label, pick
+from hanglens.report import brief
+from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, label, pick, those
 from hanglens.report.plain import cut
-from hanglens.report.view import Card, Culprit, Quote, RankGroup, ReportView, StackView, WaitView, view
+from hanglens.report.view import Card, Culprit, Quote, RankGroup, ReportView, view
+from hanglens.report.waits import WaitView
 from hanglens.verdict import Diagnosis, Fix, NextEvidence, Text
 
 LONGEST = 60_000  # characters; GitHub takes 65 536
 QUOTES = 10
 ROWS = 40
+LINES = 200
 OTHERS = 12
 _PROSE = 1500
 
@@ -87,14 +90,20 @@ class _Page:
         yield f"### {self.say(VERDICTS[self.d.verdict])}: {self.text(self.d.summary)}"
         yield from self.blame()
         yield from self.evidence()
-        yield from (*self.fix(), *self.wanted()) if self.v.decided else (*self.wanted(), *self.fix())
-        yield from self.listed("Who waits for whom", [self.wait(wait) for wait in self.v.waits[:OTHERS]])
+        yield from self.fix(self.v.fixes[:1], "Do this first") if self.v.decided else self.wanted("Collect this next")
         yield from self.ranks()
+        yield from self.timeline()
         yield from self.stacks()
-        others = (*self.v.possible, *self.v.contributing, *self.v.ruled_out)
+        yield from self.collectives()
+        yield from self.listed("Who waits for whom", [self.wait(wait) for wait in self.v.waits[:OTHERS]])
+        others = (*self.v.contributing, *self.v.possible, *self.v.ruled_out)
         yield from self.listed("Other causes considered", [self.considered(card) for card in others[:OTHERS]])
+        yield from self.listed("Consequences, not causes", [self.considered(card) for card in self.v.cascades[:OTHERS]])
+        yield from self.fix(self.v.fixes[1:], "Other fixes") if self.v.decided else self.fix(self.v.fixes, "If it is this cause")
+        yield from self.wanted("To be sure, collect") if self.v.decided else ()
         yield from self.listed("Not in the evidence", [f"{span(gap.what)}: {span(gap.why)}" for gap in self.d.gaps[:OTHERS]])
         yield from self.environment()
+        yield from self.inputs()
 
     def say(self, english: str, **values: object) -> str:
         return pick(label(english, **values), self.lang)
@@ -104,7 +113,7 @@ class _Page:
 
     def those(self, ranks: str) -> str:
         """Ranks in words; nothing for none."""
-        return ranks and self.say("rank {n}" if ranks.isdecimal() else "ranks {n}", n=ranks)
+        return those(ranks, self.lang)
 
     def blame(self) -> Iterator[str]:
         cause = self.d.root_cause
@@ -131,9 +140,8 @@ class _Page:
         if quotes:
             yield f"#### {self.say('Evidence' if self.v.lead else 'What is seen')}\n\n{fence(quotes)}"
 
-    def fix(self) -> Iterator[str]:
-        for number, fix in enumerate(self.v.fixes):
-            heading = "Do this first" if self.v.decided else "If it is this cause"
+    def fix(self, fixes: Sequence[Fix], heading: str) -> Iterator[str]:
+        for number, fix in enumerate(fixes):
             yield (f"#### {self.say(heading)}\n\n" if number == 0 else "") + self.remedy(fix)
 
     def remedy(self, fix: Fix) -> str:
@@ -144,10 +152,9 @@ class _Page:
             *(f"*{name}*: {text}" for name, text in checks if text),
         ])  # fmt: skip
 
-    def wanted(self) -> Iterator[str]:
+    def wanted(self, heading: str) -> Iterator[str]:
         if self.d.next_evidence:
-            heading = self.say("To be sure, collect" if self.v.decided else "Collect this next")
-            yield f"#### {heading}\n\n" + "\n\n".join(map(self.item, self.d.next_evidence[:3]))
+            yield f"#### {self.say(heading)}\n\n" + "\n\n".join(map(self.item, self.d.next_evidence[:3]))
 
     def item(self, item: NextEvidence) -> str:
         splits = f"{self.say('Tells apart')}: {', '.join(map(span, item.splits))}" if item.splits else ""
@@ -171,14 +178,21 @@ class _Page:
         evidence = (group.hosts, group.pids, group.devices, row.waiting_in or "")
         return [mark, cut(group.ranks, 60), state, *map(span, evidence), self.text(row.stage)]
 
-    def stacks(self) -> Iterator[str]:
-        if self.v.stacks:
-            groups = "\n\n".join(map(self.stack, self.v.stacks[:OTHERS]))
-            yield self.folded(self.say("Stacks"), groups, count=len(self.v.stacks))
+    def timeline(self) -> Iterator[str]:
+        if self.v.timeline:
+            lines = brief.timeline_lines(self.v.timeline, self.lang, ROWS)
+            yield self.folded(self.say("Timeline"), fence(lines), count=len(self.v.timeline.rows))
 
-    def stack(self, stack: StackView) -> str:
-        who = ", ".join(part for part in (self.those(stack.ranks), span(stack.processes)) if part)
-        return f"{who}\n\n{fence(cut(frame, 200) for frame in stack.group.frames[:30])}"
+    def stacks(self) -> Iterator[str]:
+        if self.v.stacks.trees:
+            lines = brief.tree_lines(self.v.stacks, self.lang)[:LINES]
+            yield self.folded(self.say("Stacks"), fence(lines), count=len(self.v.stacks.leaves))
+
+    def collectives(self) -> Iterator[str]:
+        tables = [matrix for matrix in self.v.matrices if matrix.rows]
+        if tables:
+            lines = [line for matrix in tables[:OTHERS] for line in brief.collective_lines(matrix, self.lang)[:ROWS]]
+            yield self.folded(self.say("Collectives"), fence(lines), count=len(tables))
 
     def considered(self, card: Card) -> str:
         standing = self.say(ROLES.get(card.finding.role) or CONFIDENCE_WORDS[card.finding.confidence])
@@ -187,8 +201,14 @@ class _Page:
 
     def environment(self) -> Iterator[str]:
         if self.v.environment:
-            lines = [f"{fact.name} = {fact.value}" for fact in self.v.environment[:60]]
+            lines = brief.environment_lines(self.v.environment, self.lang)
             yield self.folded(self.say("Environment"), fence(lines), count=len(self.v.environment))
+
+    def inputs(self) -> Iterator[str]:
+        if self.d.inputs:
+            files = [f"{row.file}  {row.kind}" for row in self.d.inputs[:ROWS]]
+            lines = [brief.input_line(self.d.inputs, self.lang), *files]
+            yield self.folded(self.say("Inputs"), fence(lines), count=len(self.d.inputs))
 
     def listed(self, heading: str, items: Sequence[str]) -> Iterator[str]:
         if items:

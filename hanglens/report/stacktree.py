@@ -87,11 +87,11 @@ def forest(groups: Sequence[StackGroup], culprits: Sequence[int]) -> StackForest
     for group in ordered[:MOST_PLACES]:
         root.add(group, group.frames[::-1] or ("?",))
     left_out = ranges(rank for group in ordered[MOST_PLACES:] for rank in group.ranks)
-    return StackForest(_branches(root, blamed), left_out)
+    return StackForest(_branches(root, frozenset(), blamed), left_out)
 
 
-def _branches(trie: _Trie, blamed: frozenset[int]) -> tuple[StackNode, ...]:
-    nodes = [_node(child, trie.ranks, blamed) for child in trie.below.values()]
+def _branches(trie: _Trie, here: frozenset[int], blamed: frozenset[int]) -> tuple[StackNode, ...]:
+    nodes = [_node(child, here, blamed) for child in trie.below.values()]
     return tuple(sorted(nodes, key=lambda node: not node.culprit))
 
 
@@ -109,7 +109,7 @@ def _node(trie: _Trie, above: frozenset[int], blamed: frozenset[int]) -> StackNo
         absent=ranges(missing) if len(missing) < len(ranks) else "",
         culprit=not blamed.isdisjoint(ranks) and blamed.issuperset(ranks),
         standing=trie.ending,
-        branches=_branches(trie, blamed),
+        branches=_branches(trie, ranks, blamed),
     )
 
 

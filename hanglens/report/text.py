@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import StringIO
 
 from rich.console import Console, RenderableType
@@ -10,9 +10,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text as Words
 
-from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, label, pick
+from hanglens.report import brief
+from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, label, pick, those
 from hanglens.report.plain import cut
-from hanglens.report.view import Card, Culprit, Quote, RankGroup, ReportView, WaitView, view
+from hanglens.report.view import Card, Culprit, Quote, RankGroup, ReportView, view
+from hanglens.report.waits import WaitView
 from hanglens.verdict import Diagnosis, Fix, GapRow, NextEvidence, Text
 
 WIDTH = 100
@@ -21,6 +23,7 @@ CULPRITS = 4
 QUOTES = 6
 RANK_ROWS = 20
 OTHERS = 6
+TABLES = 2
 _QUOTE_LENGTH = 200
 _SEEN = 3  # observations that are shown where no cause is
 _PLACE_LENGTH = 48
@@ -69,8 +72,8 @@ class _Page:
         """Everything, from the verdict to the gaps."""
         yield self.verdict()
         yield from self.blame()
-        action = (self.fix, self.next_evidence) if self.v.decided else (self.next_evidence, self.fix)
-        for section in (self.evidence, *action, self.waits, self.ranks, self.others, self.gaps):
+        sections = (self.evidence, self.action, self.ranks, self.timeline, self.stacks, self.collectives, self.waits, self.others)
+        for section in (*sections, self.second_action, self.gaps, self.environment, self.inputs):
             yield from section()
 
     def say(self, english: str, **values: object) -> str:
@@ -134,9 +137,21 @@ class _Page:
         words = Words(cut(quote.text.strip(), _QUOTE_LENGTH))
         return words if sign == "+" else Words.assemble((self.say("against") + ": ", "yellow"), words)
 
-    def fix(self) -> Iterator[RenderableType]:
-        for fix in self.v.fixes[:1]:
-            yield self.heading("Do this first" if self.v.decided else "If it is this cause")
+    def action(self) -> Iterator[RenderableType]:
+        """What to do now: the first fix, or, where nothing is decided, what to collect."""
+        yield from self.fixes(self.v.fixes[:1], "Do this first") if self.v.decided else self.next_evidence("Collect this next")
+
+    def second_action(self) -> Iterator[RenderableType]:
+        if self.v.decided:
+            yield from self.fixes(self.v.fixes[1:], "Other fixes")
+            yield from self.next_evidence("To be sure, collect")
+        else:
+            yield from self.fixes(self.v.fixes, "If it is this cause")
+
+    def fixes(self, fixes: Sequence[Fix], heading: str) -> Iterator[RenderableType]:
+        if fixes:
+            yield self.heading(heading)
+        for fix in fixes[:OTHERS]:
             yield from self.remedy(fix)
 
     def remedy(self, fix: Fix) -> Iterator[RenderableType]:
@@ -149,9 +164,9 @@ class _Page:
         if grid.row_count:
             yield _indented(grid)
 
-    def next_evidence(self) -> Iterator[RenderableType]:
+    def next_evidence(self, heading: str) -> Iterator[RenderableType]:
         if self.d.next_evidence:
-            yield self.heading("To be sure, collect" if self.v.decided else "Collect this next")
+            yield self.heading(heading)
         for item in self.d.next_evidence[:3]:
             yield from self.wanted(item)
 
@@ -170,8 +185,7 @@ class _Page:
             yield _indented(Words(self.say("… and {n} more", n=len(self.v.waits) - OTHERS)))
 
     def wait(self, wait: WaitView) -> str:
-        ranks = wait.ranks and self.say("rank {n}" if wait.ranks.isdecimal() else "ranks {n}", n=wait.ranks)
-        who = " · ".join(part for part in (ranks, wait.names) if part)
+        who = " · ".join(part for part in (those(wait.ranks, self.lang), wait.names) if part)
         whom = wait.for_name if wait.for_rank is None else self.say("rank {n}", n=wait.for_rank)
         return f"{who} → {whom}  ({wait.in_what})"
 
@@ -199,8 +213,29 @@ class _Page:
         for text in (row.waiting_in or "", self.text(row.stage), group.hosts, group.pids):
             yield Words(text)
 
+    def listed(self, heading: str, lines: Sequence[str]) -> Iterator[RenderableType]:
+        if lines:
+            yield self.heading(heading)
+            yield _indented(Words("\n".join(lines)))
+
+    def timeline(self) -> Iterator[RenderableType]:
+        yield from self.listed("Timeline", brief.timeline_lines(self.v.timeline, self.lang, OTHERS) if self.v.timeline else [])
+
+    def stacks(self) -> Iterator[RenderableType]:
+        yield from self.listed("Stacks", brief.stack_lines(self.v.stacks, self.lang, OTHERS))
+
+    def collectives(self) -> Iterator[RenderableType]:
+        tables = [matrix for matrix in self.v.matrices if matrix.rows][:TABLES]
+        yield from self.listed("Collectives", [line for matrix in tables for line in brief.collective_lines(matrix, self.lang)[:OTHERS]])
+
+    def environment(self) -> Iterator[RenderableType]:
+        yield from self.listed("Environment", brief.environment_lines(self.v.environment, self.lang))
+
+    def inputs(self) -> Iterator[RenderableType]:
+        yield from self.listed("Inputs", [brief.input_line(self.d.inputs, self.lang)] if self.d.inputs else [])
+
     def others(self) -> Iterator[RenderableType]:
-        cards = (*self.v.possible, *self.v.contributing, *self.v.ruled_out)
+        cards = (*self.v.contributing, *self.v.possible, *self.v.ruled_out)
         if not cards:
             return
         yield self.heading("Other causes considered")

@@ -98,3 +98,14 @@ def _scale(spans: Sequence[Timed]) -> Scale:
     before, after = max(pairwise(moments), key=lambda pair: pair[1] - pair[0], default=(first, first))
     squeeze = 0 < last - first - (after - before) < (after - before) / 2
     return Scale(first, last, before, after) if squeeze else Scale(first, last, first, first)
+
+
+def length(seconds: float) -> str:
+    """How long something takes, in words that both languages read.
+
+    >>> length(1740.2)
+    '29 min 0 s'
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -54,7 +54,10 @@ def test_no_report_writes_nothing(evidence, capsys):
     assert written() == []
 
 
-@pytest.mark.parametrize(("name", "begins"), [("r.html", "<!doctype html>"), ("r.json", "{"), ("r.md", "#"), ("r.txt", "Hung")])
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("r.html", "<!doctype html>"), ("r.json", '{\n  "verdict"'), ("r.md", "#"), ("r.txt", "Hung"), ("r.speedscope.json", '{"$schema"')],
+)
 def test_the_suffix_picks_the_format(evidence, name, begins, capsys):
     """-o writes one file in the format of its suffix, and nothing to standard output."""
     assert run("analyze", evidence, "-o", name) == 0
@@ -77,6 +80,26 @@ def test_report_renders_a_saved_result_without_the_evidence(evidence, tmp_path, 
     assert run("analyze", evidence, "-o", "direct.html", "--lang", "en") == 0
     assert run("report", "result.json", "-o", "again.html", "--lang", "en") == 0
     assert Path("again.html").read_bytes() == Path("direct.html").read_bytes()
+
+
+def test_stacks_and_timeline_for_other_tools(fixtures_dir, capsys):
+    """`analyze` and `report` write the stacks for speedscope and the timeline for Perfetto, by suffix or --format."""
+    told = str(fixtures_dir / "lmdeploy-0.7-tp4-config-sync" / "evidence")
+    assert run("analyze", told, "-o", "r.trace.json") == 0
+    assert run("analyze", told, "-o", "R.Speedscope.JSON") == 0
+    assert run("analyze", told, "-o", "x.result.json") == 0
+    assert json.loads(Path("r.trace.json").read_text(encoding="utf-8"))["traceEvents"]
+    assert run("report", "x.result.json", "--format", "speedscope") == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(Path("R.Speedscope.JSON").read_text(encoding="utf-8"))
+
+
+def test_a_format_that_needs_what_is_not_there(tmp_path, capsys):
+    """Without stacks there is nothing for speedscope: the error says what to collect, and no file is written."""
+    log = tmp_path / "engine.log"
+    log.write_text("2026-01-05 10:00:00,000 - lmdeploy - ERROR - engine.py:1 - failed\n")
+    assert run("analyze", str(log), "-o", "r.speedscope.json") == 1
+    assert "hanglens collect --pid PID" in capsys.readouterr().err
+    assert written() == []
 
 
 def test_a_failed_write_leaves_no_half_file(evidence, capsys):
