@@ -11,6 +11,7 @@ from hanglens.report.ranges import ranges
 from hanglens.verdict import TimelineSpan
 
 MAX_ROWS = 40
+WORTH_SEEING = 1.0  # seconds of beginnings and ends for which a long rest is drawn shorter
 GRAIN = 250  # steps of the whole width in which two beginnings or ends look alike
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)  # seconds
 
@@ -96,7 +97,8 @@ def _scale(spans: Sequence[Timed]) -> Scale:
     moments = sorted({moment for span in spans for moment in (span.start, span.end)})
     first, last = moments[0], max(moments[-1], moments[0] + 1)
     before, after = max(pairwise(moments), key=lambda pair: pair[1] - pair[0], default=(first, first))
-    squeeze = 0 < last - first - (after - before) < (after - before) / 2
+    busy = last - first - (after - before)
+    squeeze = WORTH_SEEING <= busy < (after - before) / 2
     return Scale(first, last, before, after) if squeeze else Scale(first, last, first, first)
 
 

@@ -1,19 +1,26 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 from xml.etree import ElementTree as ET
 
 import pytest
 
-from hanglens.report.charts import MAX_ROWS, timeline
-from hanglens.verdict import TimelineSpan
+from hanglens.report.charts import draw
+from hanglens.report.timeline import MAX_ROWS, lay_out
+from hanglens.verdict import Text, TimelineSpan
 from tests.samples import HUNG, large
 
 
 def span(rank: int | None, start: str, end: str, kind: Literal["stage", "silence", "error"] = "stage", label: str = "load") -> TimelineSpan:
     """A span of a rank."""
     return TimelineSpan(rank=rank, start=start, end=end, kind=kind, label=label)
+
+
+def timeline(spans: Sequence[TimelineSpan], culprits: Sequence[int]) -> str:
+    """The chart of some spans."""
+    return draw(lay_out(spans, culprits))
 
 
 def xs(chart: str, mark: str) -> list[float]:
@@ -78,7 +85,7 @@ def test_an_instant_is_drawn() -> None:
 
 def test_many_ranks_stay_a_readable_chart() -> None:
     """Equal rows are one; of too many different ones the culprit's stays, and the number of the others is said."""
-    assert timeline(large().timeline, (77,)).count("<g><text") == 2
+    assert timeline(large().timeline, (77,)).count('<g class="rank-row">') == 2
 
     different = tuple(span(r, "02:00:00", f"02:{r // 60:02}:{r % 60:02}") for r in range(1, 200))
     chart = timeline(different, (150,))
@@ -92,3 +99,30 @@ def test_labels_become_no_markup() -> None:
 
     assert "<script" not in chart
     assert ET.fromstring(chart) is not None
+
+
+def test_ranks_that_look_alike_are_one_row() -> None:
+    """Milliseconds apart are not to be seen, and the words of a silence are not written; those of a stage are."""
+    ranks = [span(r, "02:00:00", f"02:10:00.00{r}", "silence", label=f"line of rank {r}") for r in range(4)]
+
+    assert timeline(ranks, ()).count('<g class="rank-row">') == 1
+    assert timeline([*ranks[:3], span(3, "02:00:00", "02:10:00", label="load")], ()).count('<g class="rank-row">') == 2
+    assert timeline([*ranks[:3], span(3, "02:05:00", "02:10:00", "silence")], ()).count('<g class="rank-row">') == 2
+
+
+def test_a_mark_carries_its_line() -> None:
+    """What the page shows under the pointer and the arrow keys: when, where, and the line itself."""
+    at = TimelineSpan(
+        rank=0, start="02:00:00", end="02:29:00", kind="silence", label="x", file="a.log", line=7, text="the last <line>", title=None
+    )
+    (mark,) = (g.attrib for g in ET.fromstring(timeline((at,), ())).iter("g") if g.get("class") == "mark")
+
+    assert mark["data-when"] == "02:00:00 – 02:29:00 (29 min 0 s)"
+    assert (mark["data-place"], mark["data-line"], mark["data-kind"]) == ("a.log:7", "the last <line>", "silence")
+
+
+def test_a_stage_is_named_in_both_languages() -> None:
+    """The words written into a band change with the page's language."""
+    stage = TimelineSpan(rank=0, start="02:00:00", end="02:29:00", kind="stage", label="loaded", title=Text(en="loaded", zh="已加载"))
+
+    assert '<tspan lang="en">loaded</tspan><tspan lang="zh">已加载</tspan>' in timeline((stage,), ())

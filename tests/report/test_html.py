@@ -147,7 +147,7 @@ def test_all_of_the_diagnosis_is_shown() -> None:
         *(f.why_not.en for f in d.findings if f.why_not),
         *(part for r in d.ranks if r.last_event for part in (r.how_known, r.last_event.text)),
         *(part for w in d.waits for part in (str(w.for_whom), w.in_what)),
-        *(part for s in d.stack_groups for part in s.frames),
+        *(frame.partition(":")[0] for s in d.stack_groups for frame in s.frames),
         *(part for x in d.environment for part in (x.name, x.value)),
         *(part for g in d.gaps for part in (g.what, g.why, g.how_to_collect)),
         *(part for n in d.next_evidence for part in (n.what.en, n.command)),

@@ -7,8 +7,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from hanglens.report.markdown import LONGEST, fence, prose, render, span
-from hanglens.verdict import Diagnosis, StackGroup
-from tests.samples import HEALTHY, HOSTILE, HUNG, UNKNOWN, hostile, large
+from hanglens.verdict import Diagnosis, Fix, StackGroup
+from tests.samples import HEALTHY, HOSTILE, HUNG, UNKNOWN, hostile, large, text
 
 
 def rendered(markdown: str) -> str:
@@ -31,12 +31,18 @@ def test_the_facts_of_the_terminal_in_the_same_order() -> None:
         "stacks/rank3.pyspy.txt:14  acquire (filelock/_api.py:344)",
         "#### Do this first",
         "```sh\nfuser -v",
-        "#### To be sure, collect",
-        "- ranks 0-2 → rank 3: `barrier (default_pg)`",
         "<details><summary>Ranks (4)</summary>",
+        "<details><summary>Timeline (5)</summary>",
         "<details><summary>Stacks (3)</summary>",
+        "<details><summary>Collectives (1)</summary>",
+        "- ranks 0-2 → rank 3: `barrier (default_pg)`",
         "*ruled out*: PCIe peer-to-peer",
+        "#### Consequences, not causes",
+        "#### Other fixes",
+        "#### To be sure, collect",
         "#### Not in the evidence",
+        "<details><summary>Environment (3)</summary>",
+        "<details><summary>Inputs (3)</summary>",
     ]
     places = [markdown.find(part) for part in wanted]
 
@@ -51,7 +57,7 @@ def test_no_text_becomes_markup(payload: str) -> None:
     ours = {"details", "summary", "h3", "h4", "p", "ul", "li", "strong", "em", "pre", "table", "thead", "tbody", "tr", "th", "td"}
 
     assert set(re.findall(r"<(\w+)", page)) <= ours
-    assert page.count("<details>") == page.count("</details>") == 3
+    assert page.count("<details>") == page.count("</details>") == 6
 
 
 def test_nobody_is_called_and_nothing_is_linked() -> None:
@@ -104,11 +110,16 @@ def test_it_fits_a_comment(d: Diagnosis) -> None:
 def test_what_does_not_fit_is_left_out_whole() -> None:
     """A section that is too long is missing as a whole, the later ones stay, and the reader is told."""
     stacks = tuple(StackGroup(ranks=(n,), frames=("f" * 200,) * 30) for n in range(40))
-    markdown = render(msgspec.structs.replace(HUNG, stack_groups=stacks), lang="en")
+    long = text("x" * 4000, "x" * 4000)
+    fixes = tuple(Fix(title=long, command="y" * 4000, risk=long, verify=long) for _ in range(9))
+    crowded = msgspec.structs.replace(HUNG, stack_groups=stacks, findings=(msgspec.structs.replace(HUNG.findings[0], fixes=fixes),))
+    markdown = render(crowded, lang="en")
 
     assert len(markdown) <= LONGEST
     assert "Some sections did not fit here" in markdown
-    assert "<summary>Stacks" not in markdown
+    commands = re.findall("y{100,}", markdown)
+    assert 0 < len(commands) < len(fixes)
+    assert {len(command) for command in commands} == {4000}
     assert "#### Not in the evidence" in markdown
 
 

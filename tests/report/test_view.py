@@ -1,19 +1,8 @@
 from __future__ import annotations
 
-import pytest
-
-from hanglens.report.view import ranges, view
+from hanglens.report.view import view
 from hanglens.verdict import CulpritProcess, Diagnosis, Evidence, Finding
 from tests.samples import HEALTHY, HUNG, UNKNOWN, hostile, large, text
-
-
-@pytest.mark.parametrize(
-    ("ranks", "written"),
-    [((), ""), ((3,), "3"), ((0, 1, 2, 5), "0-2,5"), ((5, 1, 0, 1), "0-1,5"), (range(1024), "0-1023")],
-)
-def test_ranks_are_written_as_ranges(ranks: tuple[int, ...], written: str) -> None:
-    """Runs of ranks are joined, in order and without doubles."""
-    assert written == ranges(ranks)
 
 
 def test_findings_are_sorted_by_role() -> None:

@@ -1,0 +1,113 @@
+"""The drawn sections of a report as plain lines, for the terminal and for Markdown: timeline, stacks, collectives, environment, inputs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from hanglens.report.i18n import KINDS, STANDINGS, Lang, label, pick, those
+from hanglens.report.plain import cut
+from hanglens.report.stacktree import StackForest, StackNode
+from hanglens.report.timeline import Row, Timeline, length
+from hanglens.report.view import Matrix
+from hanglens.verdict import CollectiveCell, InputRow, StackGroup, Surrounding
+
+INNERMOST = 2  # frames of a place that are told
+FRAME = 160  # characters
+LABEL = 60
+
+
+def _say(english: str, lang: Lang, **values: object) -> str:
+    return pick(label(english, **values), lang)
+
+
+def timeline_lines(timeline: Timeline, lang: Lang, most: int) -> list[str]:
+    """A line for each row: where it stands, its errors and time-outs, since when it is silent."""
+    rows = [f"{those(row.ranks, lang) or _say('job', lang)}: {_row(row, lang)}" for row in timeline.rows[:most]]
+    return rows + _and_more(sum(1 for _ in timeline.rows[most:]), lang)
+
+
+def _row(row: Row, lang: Lang) -> str:
+    """The last of each kind, in the order in which they began."""
+    last = {timed.span.kind: timed for timed in row.spans}
+    parts = []
+    for timed in sorted(last.values(), key=lambda timed: timed.start):
+        span = timed.span
+        words = pick(span.title, lang) if span.title else _say(KINDS[span.kind], lang)
+        if span.kind in ("error", "timeout"):
+            words += f" {cut(span.label, LABEL)}"
+        lasted = f" ({length(timed.end - timed.start)})" if span.kind == "silence" else ""
+        parts.append(f"{span.start.rpartition('T')[2][:8]} {words}{lasted}")
+    return " · ".join(parts)
+
+
+def stack_lines(forest: StackForest, lang: Lang, most: int) -> list[str]:
+    """Each place where somebody stands, with its innermost frames; those to blame first."""
+    leaves = forest.leaves
+    lines = [line for leaf in leaves[:most] for line in _leaf(leaf, lang)]
+    return lines + _and_more(len(leaves[most:]), lang)
+
+
+def _leaf(leaf: StackNode, lang: Lang) -> Iterator[str]:
+    yield _who(leaf, lang) + (f": {_standing(leaf.standing, lang)}" if leaf.standing else "")
+    yield from (f"    {cut(frame, FRAME)}" for frame in leaf.frames[::-1][:INNERMOST])
+
+
+def tree_lines(forest: StackForest, lang: Lang) -> list[str]:
+    """The merged stacks as an indented tree, outermost frame first."""
+    return [line for tree in forest.trees for line in _tree(tree, lang, "")]
+
+
+def _tree(node: StackNode, lang: Lang, indent: str) -> Iterator[str]:
+    yield f"{indent}{_who(node, lang)}" + (f": {_standing(node.standing, lang)}" if node.standing else "")
+    yield from (f"{indent}    {cut(frame, FRAME)}" for frame in node.frames)
+    for branch in node.branches:
+        yield from _tree(branch, lang, indent + "    ")
+
+
+def _who(node: StackNode, lang: Lang) -> str:
+    who = ", ".join(part for part in (those(node.ranks, lang), node.processes) if part)
+    absent = f" | {_say('not here: {ranks}', lang, ranks=node.absent)}" if node.absent else ""
+    return ("▶ " if node.culprit else "") + who + absent
+
+
+def _standing(group: StackGroup, lang: Lang) -> str:
+    kind = group.waiting_in or ""
+    moving = {None: "one sample: whether it moves is not known", True: "moved between samples", False: "the same in every sample"}
+    return ", ".join(part for part in (_say(STANDINGS.get(kind, kind), lang), _say(moving[group.moving], lang)) if part)
+
+
+def collective_lines(matrix: Matrix, lang: Lang) -> list[str]:
+    """The first sequence number at which the rows differ, else the last: what each row called there."""
+    columns = [[cells[at] for _, cells in matrix.rows] for at in range(len(matrix.seqs))]
+    at = next((n for n, column in enumerate(columns) if _differs(column)), len(columns) - 1)
+    name = matrix.table.name or matrix.table.id
+    rows = [f"    {those(ranks, lang)}: {_call(cells[at], lang)}" for ranks, cells in matrix.rows]
+    return [f"{name} #{matrix.seqs[at]}", *rows]
+
+
+def _differs(column: Sequence[CollectiveCell | None]) -> bool:
+    return len({cell and (cell.op, cell.size, cell.odd) for cell in column}) > 1
+
+
+def _call(cell: CollectiveCell | None, lang: Lang) -> str:
+    if cell is None:
+        return _say("no call recorded", lang)
+    return ("≠ " if cell.odd else "") + " ".join(part for part in (cell.op, cell.size, cell.state) if part)
+
+
+def environment_lines(environment: Sequence[Surrounding], lang: Lang) -> list[str]:
+    """What is unusual a line each, all else in one."""
+    unusual = [f"{row.name} = {row.value}: {pick(row.unusual, lang)}" for row in environment if row.unusual]
+    usual = " · ".join(f"{row.name} {row.value}" for row in environment if not row.unusual)
+    return [*unusual, *([usual] if usual else [])]
+
+
+def input_line(inputs: Sequence[InputRow], lang: Lang) -> str:
+    """How many files of which kinds were read."""
+    kinds = ", ".join(f"{number} × {kind}" for kind, number in Counter(row.kind for row in inputs).most_common())
+    return f"{_say('{n} files', lang, n=len(inputs))}: {kinds}"
+
+
+def _and_more(number: int, lang: Lang) -> list[str]:
+    return [_say("… and {n} more", lang, n=number)] if number else []

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from hanglens.report.brief import collective_lines, environment_lines, input_line, stack_lines, timeline_lines, tree_lines
+from hanglens.report.view import view
+from tests.samples import HUNG, large
+
+SHOWN = view(HUNG)
+
+
+def test_the_timeline_in_words() -> None:
+    """A line for each row: the last stage, errors and time-outs, and how long it has been silent."""
+    assert SHOWN.timeline
+    lines = timeline_lines(SHOWN.timeline, "en", 9)
+
+    assert lines[3] == "rank 3: 02:10:58 stage · 02:11:09 silence (30 min 1 s)"
+    assert lines[4] == "job: 02:12:10 error probe failed: 503"
+
+
+def test_the_stacks_in_words() -> None:
+    """Those to blame first, each place with its innermost frames and whether it moved."""
+    assert stack_lines(SHOWN.stacks, "en", 1) == [
+        "▶ rank 3: filelock.acquire, the same in every sample",
+        "    sleep (filelock/_util.py:12)",
+        "    acquire (filelock/_api.py:344)",
+        "… and 2 more",
+    ]
+
+
+def test_the_tree_in_words() -> None:
+    """Outermost frame first, a branch indented below what it shares, and who is not there."""
+    assert tree_lines(SHOWN.stacks, "en")[:3] == [
+        "ranks 0-3", "    main (engine/worker.py:31|40)", "    ▶ rank 3: filelock.acquire, the same in every sample"
+    ]  # fmt: skip
+    assert "    ranks 0-2 | not here: 3: barrier, the same in every sample" in tree_lines(SHOWN.stacks, "en")
+
+
+def test_the_call_at_which_ranks_differ() -> None:
+    """Only that sequence number is told, the odd call marked."""
+    assert collective_lines(SHOWN.matrices[0], "en") == [
+        "default_pg #41", "    ranks 0,2: barrier 1 scheduled", "    rank 1: ≠ all_reduce 1 scheduled", "    rank 3: no call recorded"
+    ]  # fmt: skip
+
+
+def test_the_environment_in_words() -> None:
+    """What is unusual has a line of its own, with why."""
+    unusual, usual = environment_lines(SHOWN.environment, "en")
+
+    assert unusual == "/dev/shm = 64 MiB: the default of a container; NCCL wants more with 4 ranks"
+    assert usual == "torch 2.7.1+cu128 · NCCL 2.26.2"
+
+
+def test_the_inputs_in_a_line() -> None:
+    """Files are counted by kind."""
+    assert input_line(large(64).inputs, "en") == "64 files: 64 × engine log"
+    assert input_line(HUNG.inputs, "zh").startswith("3 个文件: 1 × engine log")
