@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from hanglens.report.i18n import KINDS, STANDINGS, Lang, label, pick, those
 from hanglens.report.plain import cut
 from hanglens.report.stacktree import StackForest, StackNode
 from hanglens.report.timeline import Row, Timeline, length
-from hanglens.report.view import Matrix
-from hanglens.verdict import CollectiveCell, InputRow, StackGroup, Surrounding
+from hanglens.report.view import InputGroup, Matrix
+from hanglens.verdict import CollectiveCell, StackGroup, Surrounding
 
 INNERMOST = 2  # frames of a place that are told
 FRAME = 160  # characters
@@ -103,10 +102,10 @@ def environment_lines(environment: Sequence[Surrounding], lang: Lang) -> list[st
     return [*unusual, *([usual] if usual else [])]
 
 
-def input_line(inputs: Sequence[InputRow], lang: Lang) -> str:
+def input_line(groups: Sequence[InputGroup], lang: Lang) -> str:
     """How many files of which kinds were read."""
-    kinds = ", ".join(f"{number} × {kind}" for kind, number in Counter(row.kind for row in inputs).most_common())
-    return f"{_say('{n} files', lang, n=len(inputs))}: {kinds}"
+    kinds = ", ".join(f"{group.count} × {group.kind}" for group in groups)
+    return f"{_say('{n} files', lang, n=sum(group.count for group in groups))}: {kinds}"
 
 
 def _and_more(number: int, lang: Lang) -> list[str]:

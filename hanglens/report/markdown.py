@@ -207,7 +207,7 @@ class _Page:
     def inputs(self) -> Iterator[str]:
         if self.d.inputs:
             files = [f"{row.file}  {row.kind}" for row in self.d.inputs[:ROWS]]
-            lines = [brief.input_line(self.d.inputs, self.lang), *files]
+            lines = [brief.input_line(self.v.input_groups, self.lang), *files]
             yield self.folded(self.say("Inputs"), fence(lines), count=len(self.d.inputs))
 
     def listed(self, heading: str, items: Sequence[str]) -> Iterator[str]:

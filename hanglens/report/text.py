@@ -232,7 +232,7 @@ class _Page:
         yield from self.listed("Environment", brief.environment_lines(self.v.environment, self.lang))
 
     def inputs(self) -> Iterator[RenderableType]:
-        yield from self.listed("Inputs", [brief.input_line(self.d.inputs, self.lang)] if self.d.inputs else [])
+        yield from self.listed("Inputs", [brief.input_line(self.v.input_groups, self.lang)] if self.d.inputs else [])
 
     def others(self) -> Iterator[RenderableType]:
         cards = (*self.v.contributing, *self.v.possible, *self.v.ruled_out)

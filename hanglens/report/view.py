@@ -19,6 +19,7 @@ from hanglens.verdict import (
     Evidence,
     Finding,
     Fix,
+    InputRow,
     LastEvent,
     RankRow,
     RankStateName,
@@ -29,6 +30,7 @@ from hanglens.verdict import (
 LETTERS: dict[RankStateName, str] = {
     "running": "R", "waiting": "W", "stopped": "S", "gone": "G", "failed": "F", "idle": "I", "unknown": "?",
 }  # fmt: skip
+NAMED = 4  # files of a group
 FOLD_ABOVE = 32  # more ranks than this are shown as groups of equals, also where there is room
 
 
@@ -96,6 +98,18 @@ class Matrix:
 
 
 @dataclass(frozen=True, slots=True)
+class InputGroup:
+    """Files that were recognised alike; `lines` counts those of texts, `names` are the first few."""
+
+    kind: str
+    how_known: str
+    count: int
+    bytes: int
+    lines: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReportView:
     """A whole report. `d` is the diagnosis with every string made harmless; `lead` the finding that is its root cause.
 
@@ -121,6 +135,7 @@ class ReportView:
     waits: tuple[WaitView, ...]
     graph: WaitGraph
     environment: tuple[Surrounding, ...]
+    input_groups: tuple[InputGroup, ...]
 
     @property
     def rows(self) -> tuple[RankGroup, ...]:
@@ -158,7 +173,21 @@ def view(d: Diagnosis) -> ReportView:
         waits=fold_waits(d.waits, d.culprit_ranks),
         graph=graph(d.waits, d.culprit_ranks),
         environment=tuple(sorted(d.environment, key=lambda fact: fact.unusual is None)),
+        input_groups=_input_groups(d.inputs),
     )
+
+
+def _input_groups(inputs: Sequence[InputRow]) -> tuple[InputGroup, ...]:
+    alike: dict[tuple[str, str], list[InputRow]] = {}
+    for row in inputs:
+        alike.setdefault((row.kind, row.how_known), []).append(row)
+    groups = [_input_group(kind, how_known, rows) for (kind, how_known), rows in alike.items()]
+    return tuple(sorted(groups, key=lambda group: -group.count))
+
+
+def _input_group(kind: str, how_known: str, rows: Sequence[InputRow]) -> InputGroup:
+    names = tuple(row.file for row in rows[:NAMED])
+    return InputGroup(kind, how_known, len(rows), sum(row.bytes for row in rows), sum(row.lines or 0 for row in rows), names)
 
 
 def _cards(findings: Sequence[Finding]) -> tuple[Card, ...]:

@@ -51,5 +51,5 @@ def test_the_environment_in_words() -> None:
 
 def test_the_inputs_in_a_line() -> None:
     """Files are counted by kind."""
-    assert input_line(large(64).inputs, "en") == "64 files: 64 × engine log"
-    assert input_line(HUNG.inputs, "zh").startswith("3 个文件: 1 × engine log")
+    assert input_line(view(large(64)).input_groups, "en") == "64 files: 64 × engine log"
+    assert input_line(SHOWN.input_groups, "zh").startswith("3 个文件: 1 × engine log")
