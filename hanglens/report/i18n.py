@@ -7,10 +7,10 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Literal
 
-from hanglens.verdict import Confidence, RankStateName, Role, Text, Verdict
+from hanglens.verdict import Confidence, RankStateName, Role, SpanKind, Text, Verdict
 
 Lang = Literal["en", "zh"]
-Kind = Literal["stage", "progress", "silence", "error", "timeout"]
+
 
 VERDICTS: dict[Verdict, str] = {
     "hung": "Hung",
@@ -25,7 +25,7 @@ CONFIDENCES: dict[Confidence, str] = {
     "possible": "possible: it fits, and so may something else",
 }
 CONFIDENCE_WORDS: dict[Confidence, str] = {"confirmed": "confirmed", "likely": "likely", "possible": "possible"}
-KINDS: dict[Kind, str] = {"stage": "stage", "progress": "progress", "silence": "silence", "error": "error", "timeout": "time-out"}
+KINDS: dict[SpanKind, str] = {"stage": "stage", "progress": "progress", "silence": "silence", "error": "error", "timeout": "time-out"}
 ROLES: dict[Role, str] = {"contributing": "contributes", "ruled-out": "ruled out"}
 STATES: dict[RankStateName, str] = {
     "running": "running",

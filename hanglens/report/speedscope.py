@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from hanglens.errors import HangLensError
+from hanglens.errors import InputError
 from hanglens.report.i18n import Lang, label, pick, those
 from hanglens.report.plain import clean, cut, line
 from hanglens.report.ranges import ranges
@@ -61,11 +61,11 @@ class File(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def render(d: Diagnosis, *, lang: Lang) -> str:
-    """The file as JSON. Raises HangLensError where there is no stack, since speedscope opens no file without a profile."""
+    """The file as JSON. Raises InputError where there is no stack, since speedscope opens no file without a profile."""
     d = clean(d)
     stacks = [stack for stack in d.stack_groups if stack.frames and _size(stack)]
     if not stacks:
-        raise HangLensError("there are no stacks in this diagnosis", "collect some with `hanglens collect --pid PID`")
+        raise InputError("there are no stacks in this diagnosis", "collect some with `hanglens collect --pid PID`")
     index: dict[Frame, int] = {}
     samples = [[index.setdefault(frame, len(index)) for frame in map(frame_of, reversed(stack.frames))] for stack in stacks]
     names = [_name(stack, d.culprit_ranks, lang) for stack in stacks]

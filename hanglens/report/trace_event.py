@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from hanglens.errors import HangLensError
+from hanglens.errors import InputError
 from hanglens.report.i18n import KINDS, Lang, label, pick, those
 from hanglens.report.moments import Timed, comparable
 from hanglens.report.plain import clean
@@ -53,11 +53,11 @@ class _Mark:
 
 
 def render(d: Diagnosis, *, lang: Lang) -> str:
-    """The trace as JSON. Raises HangLensError where there is no time to draw."""
+    """The trace as JSON. Raises InputError where there is no time to draw."""
     d = clean(d)
     timed = comparable(d.timeline)
     if not timed:
-        raise HangLensError("there are no times in this diagnosis", "add the job's logs: `hanglens collect --pid PID --log FILE`")
+        raise InputError("there are no times in this diagnosis", "add the job's logs: `hanglens collect --pid PID --log FILE`")
     first = min(timed, key=lambda one: one.start)
     origin: dict[str, str | int] = {
         "tool": f"hanglens {d.tool_version}", "verdict": d.verdict, "summary": pick(d.summary, lang),

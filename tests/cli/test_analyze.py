@@ -97,7 +97,7 @@ def test_a_format_that_needs_what_is_not_there(tmp_path, capsys):
     """Without stacks there is nothing for speedscope: the error says what to collect, and no file is written."""
     log = tmp_path / "engine.log"
     log.write_text("2026-01-05 10:00:00,000 - lmdeploy - ERROR - engine.py:1 - failed\n")
-    assert run("analyze", str(log), "-o", "r.speedscope.json") == 1
+    assert run("analyze", str(log), "-o", "r.speedscope.json") == 3
     assert "hanglens collect --pid PID" in capsys.readouterr().err
     assert written() == []
 
