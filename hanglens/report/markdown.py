@@ -123,6 +123,8 @@ class _Page:
             rows.append(f"**{self.say('Confidence')}**: {self.say(CONFIDENCES[cause.confidence])}")
         elif self.d.verdict != "healthy":
             rows.append(f"**{self.say('Cause')}**: {self.say('not decidable from this evidence')}")
+        if self.v.suspects:
+            rows.append(f"**{self.say('Suspects')}**: {'; '.join(self.text(card.finding.title) for card in self.v.suspects)}")
         if self.v.lead:
             rows.append(f"**{self.say('Why')}**: {self.text(self.v.lead.finding.explanation)}")
         if rows:

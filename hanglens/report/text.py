@@ -101,6 +101,9 @@ class _Page:
                 grid.add_row(Words(self.say("Why"), style="bold"), Words(cut(self.text(self.v.lead.finding.explanation), _WHY_LENGTH)))
         elif self.d.verdict != "healthy":
             grid.add_row(Words(self.say("Cause"), style="bold"), Words(self.say("not decidable from this evidence")))
+        if self.v.suspects:
+            titles = "\n".join(self.text(card.finding.title) for card in self.v.suspects)
+            grid.add_row(Words(self.say("Suspects"), style="bold"), Words(titles))
         if grid.row_count:
             yield Words()
             yield grid

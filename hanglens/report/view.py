@@ -31,6 +31,7 @@ LETTERS: dict[RankStateName, str] = {
     "running": "R", "waiting": "W", "stopped": "S", "gone": "G", "failed": "F", "idle": "I", "unknown": "?",
 }  # fmt: skip
 NAMED = 4  # files of a group
+SUSPECTS = 4
 FOLD_ABOVE = 32  # more ranks than this are shown as groups of equals, also where there is room
 
 
@@ -136,6 +137,11 @@ class ReportView:
     graph: WaitGraph
     environment: tuple[Surrounding, ...]
     input_groups: tuple[InputGroup, ...]
+
+    @property
+    def suspects(self) -> tuple[Card, ...]:
+        """What may be the cause, where none is named; the first few."""
+        return () if self.d.root_cause else self.possible[:SUSPECTS]
 
     @property
     def rows(self) -> tuple[RankGroup, ...]:
