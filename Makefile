@@ -10,7 +10,7 @@ DIST    := build/wheel
 SOURCES := pyproject.toml README.md LICENSE $(shell find hanglens/. rules/. ! -name __pycache__ ! -name '*.pyc')  # folders too: a file may vanish
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types layers rules check bench conformance clean
+.PHONY: help venv demo test lint types layers rules check gold bench conformance clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ rules: $(VENV)/.wheel  ## the rule files: their shape, and the snippets inside t
 	$(BIN)/hanglens rules test
 
 check: lint types layers rules test  ## all of these gates
+
+gold: $(VENV)/.wheel $(VENV)/.extra-test  ## accept the reports as they are rendered now into tests/gold; look at git diff afterwards
+	$(BIN)/pytest tests/report/test_gold.py --accept --quiet
 
 bench: $(VENV)/.wheel  ## how long large logs take (ARGS="20 200", in MB), and the stacks and flight recorders of large jobs
 	$(BIN)/python -m tests.benchmarks.search $(ARGS)

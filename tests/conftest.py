@@ -16,6 +16,11 @@ settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--accept`: the reports as they are rendered now become those that tests/report/test_gold.py compares with."""
+    parser.addoption("--accept", action="store_true", help="accept the present reports into tests/gold")
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout that these tests belong to."""
