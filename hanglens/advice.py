@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from hanglens.dumps_given import other_dumps
 from hanglens.incident import Incident
 from hanglens.rules.conclude import Conclusion
 from hanglens.rules.findings import Candidate
@@ -18,7 +19,8 @@ _VERDICTS = {
     "healthy": Text(en="The job is healthy", zh="任务正常"),
     "unknown": Text(en="The evidence does not tell whether the job hung", zh="现有证据不能判断任务是否挂起"),
 }
-_SURE = {"confirmed": Text(en="", zh=""), "likely": Text(en="Most likely: ", zh="很可能："), "possible": Text(en="Possibly: ", zh="可能：")}
+_NOTHING = Text(en="", zh="")
+_SURE = {"confirmed": _NOTHING, "likely": Text(en="Most likely: ", zh="很可能："), "possible": Text(en="Possibly: ", zh="可能：")}
 
 _COLLECT = NextEvidence(
     what=Text(en="All of the job as it is now, every process twice", zh="任务当前的全部状态，每个进程采样两次"),
@@ -33,6 +35,10 @@ _PREPARED = NextEvidence(
               zh="带记录的一次运行：NCCL 日志（NCCL_DEBUG=INFO）和 flight recorder"),
     command='eval "$(hanglens prepare)"; <your command>',
 )  # fmt: skip
+_LOGGED = NextEvidence(
+    what=Text(en="A run that keeps NCCL's log", zh="保留 NCCL 日志的一次运行"),
+    command="NCCL_DEBUG=INFO NCCL_DEBUG_FILE=nccl.%h.%p.log <your command>",
+)
 _P2P = NextEvidence(
     what=Text(en="One run with peer-to-peer transfers off: if it passes, the path between the GPUs is at fault",
               zh="关闭 P2P 运行一次：若能通过，则问题在 GPU 之间的通路"),
@@ -40,12 +46,12 @@ _P2P = NextEvidence(
 )  # fmt: skip
 
 
-def summary(conclusion: Conclusion, facts: Mapping[str, Sequence[Fact]]) -> Text:
-    """What happened, why as far as that is known, and who holds the others up."""
+def summary(conclusion: Conclusion, facts: Mapping[str, Sequence[Fact]], nameless: Text = _NOTHING) -> Text:
+    """What happened, why as far as that is known, and who holds the others up; `nameless` is what could not be told of whom it is."""
     verdict, root = _VERDICTS[conclusion.verdict], conclusion.root_cause
     if root is None:
         if conclusion.verdict == "unknown":
-            return Text(en=verdict.en + ".", zh=verdict.zh + "。")
+            return Text(en=f"{verdict.en}{nameless.en}.", zh=f"{verdict.zh}{nameless.zh}。")
         where = _wedged(facts)
         return Text(en=f"{verdict.en}{where.en}. The evidence does not decide why.", zh=f"{verdict.zh}{where.zh}。现有证据不能确定原因。")
     sure = _SURE[root.confidence]
@@ -66,7 +72,7 @@ def _wedged(facts: Mapping[str, Sequence[Fact]]) -> Text:
     """Where all ranks wait alike, if they do."""
     wedge = next(iter(facts.get("wedge.symmetric", ())), None)
     if wedge is None:
-        return Text(en="", zh="")
+        return _NOTHING
     stuck = next((fact for fact in facts.get("stage.stuck_between", ()) if fact.values["collective"]), None)
     where = str(stuck.values["call"]) if stuck else str(wedge.values["op"])
     number = wedge.values["of"]
@@ -94,6 +100,7 @@ def next_evidence(
     ]
     general = [NextEvidence(what=e.what, command=e.command, splits=ids) for e in _general(facts, incident)]
     ordered = [*general, *steps] if facts.get("wedge.symmetric") else [*steps, *general]
+    ordered = [*other_dumps(incident), *ordered]
     unique = list({step.command or step.what.en: step for step in ordered}.values())
     return tuple(unique[:MOST_NEXT])
 
@@ -101,7 +108,7 @@ def next_evidence(
 def _general(facts: Mapping[str, Sequence[Fact]], incident: Incident) -> list[NextEvidence]:
     """What helps whatever the cause, the kind that is missing first."""
     looked = [] if facts.get("stack.still") or facts.get("stack.moving") else [_COLLECT]
-    recorded = [] if _has_recorded(incident) else [_PREPARED]
+    recorded = [] if _has_recorded(incident) else [_LOGGED if incident.parsed.recorder_dumps else _PREPARED]
     if facts.get("wedge.symmetric") or any(fact.values.get("first") for fact in facts.get("collective.timeout", ())):
         return [_P2P, *recorded, *looked]
     if facts.get("collective.timeout"):

@@ -9,6 +9,15 @@ from dataclasses import dataclass, field
 from hanglens.model import Collective, GroupRecords, GroupStatus, RecorderDump
 
 
+def titled(name: str, description: str) -> str:
+    """A group as people are told of it: its name, which often is a number, and what it is for.
+
+    >>> titled("37", "TENSOR_MODEL_PARALLEL_GROUP")
+    '37, TENSOR_MODEL_PARALLEL_GROUP'
+    """
+    return name if description in ("", "undefined", name) else f"{name}, {description}"
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
     """One rank's calls in one group, oldest first, their numbers never going down.
@@ -93,6 +102,11 @@ class Group:
     p2p: Mapping[int, Lane] = field(default_factory=dict)
     status: Mapping[int, GroupStatus] = field(default_factory=dict)
     trusted: bool = False
+
+    @property
+    def title(self) -> str:
+        """Its name, and what it is for."""
+        return titled(self.name, self.description)
 
     def enqueued(self, rank: int) -> int:
         """The last sequence number the rank enqueued; -1 if it has none that is unfinished and no older one is recorded.

@@ -225,8 +225,8 @@ class Call(NamedTuple):
 class Collective:
     """One collective (or point-to-point) call of one rank, as a recorder kept it.
 
-    `group` is the process-group name (the same on every rank), `seq` its sequence number in that group,
-    `state` one of STATES.
+    `group` is the process-group name (the same on every rank), `about` what the program says that the group is for, `seq` its sequence
+    number in that group, `state` one of STATES.
     """
 
     rank: int
@@ -236,6 +236,7 @@ class Collective:
     state: str
     ref: SourceRef
     p2p: bool = False
+    about: str = ""
 
 
 STATES = ("scheduled", "started", "completed", "")
@@ -303,7 +304,7 @@ class RecorderDump:
         """One row of a group as a value of its own; as far as its `last` row has come, where it has several."""
         state = STATES[group.states[row if last is None else last]]
         ref = SourceRef(self.ref.file, None, group.places[row])
-        return Collective(self.rank, group.group, group.seqs[row], self.calls[group.calls[row]], state, ref, group.p2p)
+        return Collective(self.rank, group.group, group.seqs[row], self.calls[group.calls[row]], state, ref, group.p2p, group.description)
 
 
 @dataclass(frozen=True, slots=True)

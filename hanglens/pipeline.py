@@ -15,6 +15,7 @@ from hanglens.analyze.stacks import without_twins
 from hanglens.analyze.surroundings import environment
 from hanglens.analyze.timeline import timeline
 from hanglens.bundle import Item
+from hanglens.dumps_given import nameless_dumps
 from hanglens.incident import Incident
 from hanglens.knowledge.load import RulePack
 from hanglens.knowledge.schema import Rule, Snippet
@@ -43,7 +44,7 @@ def diagnose_parsed(parsed: Parsed, pack: RulePack, *, several_hosts: bool = Fal
     return Diagnosis(
         tool_version=__version__,
         verdict=conclusion.verdict,
-        summary=summary(conclusion, facts),
+        summary=summary(conclusion, facts, nameless_dumps(incident)),
         root_cause=conclusion.root_cause,
         culprit_ranks=culprits,
         culprit_processes=_processes(incident, culprits, conclusion.pids),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hanglens.groups import titled
 from hanglens.model import Collective, Event, Frame, SourceRef, Stack
 from hanglens.verdict import Evidence
 
@@ -32,8 +33,14 @@ def cite_frame(frame: Frame, stack: Stack, rank: int | None) -> Evidence:
 def cite_collective(call: Collective) -> Evidence:
     """One record of a flight recorder, and where in the program the call was made."""
     what, site = call.call, f" at {call.call.site}" if call.call.site else ""
-    text = f"rank {call.rank}: group {call.group} #{call.seq} {what.op} {what.sizes} {call.state}{site}"
+    group = titled(call.group, call.about)
+    text = f"rank {call.rank}: group {group} #{call.seq} {what.op} {what.sizes} {call.state}{site}"
     return cite(call.ref, " ".join(text.split()), call.rank)
+
+
+def spelled(call: Collective) -> str:
+    """A call in few words: `all_reduce #6 (group 0, default_pg)`."""
+    return f"{call.call.op} #{call.seq} (group {titled(call.group, call.about)})"
 
 
 def unique(evidence: Iterable[Evidence]) -> tuple[Evidence, ...]:

@@ -40,7 +40,7 @@ def build_groups(parsed: Parsed) -> dict[str, Group]:
         draft = found[_name(parts, name, min(ranks, default=-1))]
         draft.members = _joined(draft.members, ranks)
         draft.description = draft.description or description
-    for dump in parsed.recorder_dumps:
+    for dump in sorted(parsed.recorder_dumps, key=lambda dump: dump.rank):  # in whatever order an archive holds them
         for records in dump.groups if dump.rank >= 0 else ():
             draft = found[_name(parts, records.group, dump.rank)]
             (draft.p2p if records.p2p else draft.lanes)[dump.rank] = _lane(dump, records)
@@ -67,7 +67,14 @@ class _Draft:
         own = frozenset(members)
         status = {rank: row for rank, row in self.status.items() if rank in own or not members}
         trusted = any(lane.last == status[rank].enqueued for rank, lane in self.lanes.items() if rank in status)
-        return Group(name, self.description, members, self.lanes, self.p2p, status, trusted)
+        lanes, p2p = ({rank: self._described(lane) for rank, lane in lanes.items()} for lanes in (self.lanes, self.p2p))
+        return Group(name, self.description, members, lanes, p2p, status, trusted)
+
+    def _described(self, lane: Lane) -> Lane:
+        """The lane with what the group is for, which the records of some versions do not repeat."""
+        if lane.records.description or not self.description:
+            return lane
+        return replace(lane, records=replace(lane.records, description=self.description))
 
 
 def _joined(ranks: Sequence[int], more: Sequence[int]) -> list[int]:
@@ -126,7 +133,8 @@ def _folder(dump: RecorderDump) -> str:
 
 def _distinct(parsed: Parsed) -> list[tuple[str, Sequence[int], str]]:
     """Each list of members once: all the ranks of a group write the same one."""
-    return list(dict.fromkeys((entry.group, entry.members, entry.description) for entry in parsed.group_members))
+    by_rank = sorted(parsed.group_members, key=lambda entry: -1 if entry.rank is None else entry.rank)
+    return list(dict.fromkeys((entry.group, entry.members, entry.description) for entry in by_rank))
 
 
 def _parts(parsed: Parsed) -> _Parts:

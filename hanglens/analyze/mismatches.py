@@ -44,8 +44,8 @@ def _mismatch(group: Group, seq: int, name: str, calls: list[Collective], differ
         name=f"collective.{name}_mismatch",
         ranks=tuple(sorted(call.rank for call in (odd if clear else calls))),
         values={
-            "group": group.name, "seq": seq, "op": one[0].call.op, "a": _written(one[0], name), "b": against, "majority": clear,
-            "how": "flight-recorder", **({"width": compare_widths(sizes)} if name == "dtype" else {}),
+            "group": group.title, "name": group.name, "seq": seq, "op": one[0].call.op, "a": _written(one[0], name), "b": against,
+            "majority": clear, "how": "flight-recorder", **({"width": compare_widths(sizes)} if name == "dtype" else {}),
         },
         evidence=unique(cite_collective(call) for call in [*one[:2], *odd][:CITED]),
     )  # fmt: skip
@@ -129,7 +129,7 @@ def inverted_orders(groups: Mapping[str, Group], late: Container[tuple[str, int]
             first, second = sorted((orders[one], orders[other]))
             a, b = sorted(turned)
             yield Fact(
-                name="collective.order_mismatch", ranks=(first, second), values={"a": a[0], "b": b[0]},
+                name="collective.order_mismatch", ranks=(first, second), values={"a": groups[a[0]].title, "b": groups[b[0]].title},
                 evidence=tuple(cite_collective(pending[rank][key]) for rank in (first, second) for key in (a, b)),
             )  # fmt: skip
             return

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from hanglens.analyze.blocked import kernel_wait, may_idle, parked, polls, reads_file, runs, sleeps, slow_work, stands_still, wait_of
-from hanglens.analyze.cite import cite, cite_collective, cite_event, cite_frame, unique
+import msgspec
+
+from hanglens.analyze.absent import absent_facts
+from hanglens.analyze.blocked import kernel_wait, may_idle, parked, reads_file, sleeps, slow_work, stands_still, wait_of
+from hanglens.analyze.cite import cite, cite_collective, cite_event, spelled, unique
 from hanglens.analyze.enqueued import ranks_short
+from hanglens.analyze.lagging import lag_of
+from hanglens.analyze.own_records import cite_empty, cite_members, own_records
 from hanglens.analyze.ras import ras_facts
 from hanglens.analyze.recorder import differences, wavefront
 from hanglens.analyze.stacks import counts_of, moved
 from hanglens.analyze.stages import stage_facts, track_of
+from hanglens.analyze.unjoined import Unjoined, unjoined_by
+from hanglens.analyze.waiting import awaited_call, everyone, frame_of, standing_evidence, waiting_members
 from hanglens.analyze.watchdog import behind_by_signal, timeouts
 from hanglens.incident import Incident, Member, Standing
 from hanglens.model import Frame
@@ -25,32 +32,22 @@ _ELSEWHERE = ("rpc-wait", "waiting", "rendezvous", "idle")  # waits of their own
 
 @dataclass(slots=True)
 class Case:
-    """What speaks for one rank being the one the others wait for."""
+    """What speaks for one rank being the one the others wait for; `call` is what they wait in, where the flight recorders tell it."""
 
     kinds: dict[str, list[Evidence]] = field(default_factory=dict)
     op: str = ""
     where: str = ""
     first: bool = False
-    waiting: set[int] = field(default_factory=set)
+    call: Unjoined | None = None
 
     def add(self, kind: str, evidence: list[Evidence]) -> None:
         """Another kind of evidence."""
         self.kinds.setdefault(kind, []).extend(evidence)
 
 
-def waiting_members(incident: Incident) -> list[Member]:
-    """Ranks (or, where no rank is known, processes) that wait for the others."""
-    return [m for m in _everyone(incident) if m.standing and m.standing.waits_for_others]
-
-
-def _everyone(incident: Incident) -> list[Member]:
-    known = [m for m in incident.members if m.standings]
-    return known or [m for m in incident.others if m.standings]
-
-
 def missing_facts(incident: Incident) -> Iterator[Fact]:
     """rank.missing_from_collective for each rank that is, rank.maybe_missing for those that may be, and wedge.symmetric."""
-    if any(moved(member) for member in _everyone(incident) if any(s.waits_for_others for s in member.standings)):
+    if any(moved(member) for member in everyone(incident) if any(s.waits_for_others for s in member.standings)):
         return  # who has left a collective was not held up in it
     cases: dict[int, Case] = defaultdict(Case)
     _by_stack(incident, cases)
@@ -64,11 +61,9 @@ def missing_facts(incident: Incident) -> Iterator[Fact]:
         cases[rank].add("nccl-log?", evidence)
     gone = {rank for fact in ras_facts(incident) if fact.name == "rank.gone" for rank in fact.ranks}
     accepted = {rank: case for rank, case in cases.items() if rank not in gone and _holds(incident, rank, case)}
-    for rank, case in sorted(accepted.items()):
-        yield _fact(incident, rank, case)
+    yield from _together([_fact(incident, rank, case) for rank, case in sorted(accepted.items())])
     if not accepted:
-        yield from _maybe(incident)
-        yield from _symmetric(incident)
+        yield from absent_facts(incident)
 
 
 def _who(member: Member) -> int:
@@ -94,47 +89,31 @@ def _holds(incident: Incident, rank: int, case: Case) -> bool:
 def _by_stack(incident: Incident, cases: dict[int, Case]) -> None:
     """The few outside of what the many wait in; a worker that waits for work is not one of them, it may have done its share."""
     waiting = waiting_members(incident)
-    outside = [m for m in _everyone(incident) if m.standing and not m.standing.waits_for_others and m.standing.kind not in _ELSEWHERE]
+    outside = [m for m in everyone(incident) if m.standing and not m.standing.waits_for_others and m.standing.kind not in _ELSEWHERE]
     if not waiting or len(outside) >= max(len(waiting), 2):
         return
     for member in outside:
         case = cases[_who(member)]
-        case.op = case.op or _op(waiting)
+        case.op = case.op or awaited_call(waiting)
         case.where = ", ".join(filter(None, (_own_frame(member.standing).text, kernel_wait(member)))) if member.standing else ""
-        case.add("stack", [*_standing_evidence(member), *(e for m in waiting[:2] for e in _standing_evidence(m))])
-
-
-def _standing_evidence(member: Member) -> list[Evidence]:
-    standing = member.standing
-    if standing is None:
-        return []
-    frames = [standing.at, *standing.landmarks]
-    return [cite_frame(frame, standing.stack, member.rank) for frame in dict.fromkeys(frames) if frame]
+        case.add("stack", [*standing_evidence(member), *(e for m in waiting[:2] for e in standing_evidence(m))])
 
 
 def _own_frame(standing: Standing) -> Frame:
     return standing.at or standing.stack.frames[0]
 
 
-def _op(waiting: list[Member]) -> str:
-    names = [m.standing.at.function for m in waiting if m.standing and m.standing.at]
-    return next((name for name in names if name != "synchronize"), names[0] if names else "")
-
-
 def _by_recorder(incident: Incident, cases: dict[int, Case]) -> None:
-    if differences(incident):
-        return
+    """Ranks that have not made what others wait in and stand in nothing; where most are late, the few may have made a call too many."""
     front = wavefront(incident)
-    for entry in front.behind:
-        if entry.held or entry.many:  # where most are late, the few may have made a call too many
-            continue
-        case, last = cases[entry.rank], front.last(entry.rank)
-        case.op = case.op or entry.calls[0].call.op
-        case.first = case.first or (entry.seq <= 1 and last is None and entry.rank not in front.wrapped)
-        case.waiting |= {call.rank for call in entry.calls}
-        after = f"after {last.call.op} #{last.seq} {last.call.site}".strip() if last else "with no call under way"
-        case.where = case.where or f"own code {after}"
-        case.add("flight-recorder", [cite_collective(call) for call in (*entry.calls[:2], *([last] if last else []))])
+    for rank in dict.fromkeys(entry.rank for entry in front.behind) if not differences(incident) else ():
+        found = unjoined_by(front, rank)
+        if found:
+            case = cases[rank]
+            case.call, case.op = found, case.op or found.call.call.op
+            case.first = case.first or (found.call.seq <= 1 and front.last(rank) is None and rank not in front.wrapped)
+            told = [*map(cite_collective, found.waiting[:2]), *own_records(incident, rank, found.group)]
+            case.add("flight-recorder", [*told, *cite_members(incident, found)])
 
 
 def _by_watchdog(incident: Incident, cases: dict[int, Case]) -> None:
@@ -192,16 +171,54 @@ def _fact(incident: Incident, rank: int, case: Case) -> Fact:
         ranks=(rank,) if rank >= 0 else (),
         pids=(member.pid,) if member and member.pid is not None else (),
         values={
-            "where": case.where or _last_words(incident, rank), "op": case.op or "a collective", "first": case.first,
+            "where": case.where, "op": case.op or "a collective", "first": case.first,
             "wait": wait_of(member), "parked": parked(member), "how": ",".join(kinds), "kinds": len(kinds),
             "seen": _seen(incident, member, case),
             "pid": str(member.pid) if member and member.pid else "PID",
-            "of": incident.world_size or len(_everyone(incident)) or len(incident.members),
-            "waiting": sum(_who(m) != rank for m in waiting_members(incident)) or len(case.waiting) or (incident.world_size or 1) - 1,
-            "engine": track.engine if track else "",
+            "of": incident.world_size or len(everyone(incident)) or len(incident.members),
+            "waiting": _waiting(incident, rank, case),
+            "engine": track.engine if track else "", **_called(incident, rank, case),
         },
-        evidence=unique([*_own_evidence(evidence, rank), *_process_evidence(member), *evidence])[:12],
+        evidence=unique([*_own_evidence(evidence, rank), *_process_evidence(member), *_empty(incident, rank), *evidence])[:12],
     )  # fmt: skip
+
+
+def _waiting(incident: Incident, rank: int, case: Case) -> int:
+    """How many wait, by their stacks, else by their records."""
+    by_stack = sum(_who(m) != rank for m in waiting_members(incident))
+    return by_stack or (len(case.call.waiting) if case.call else 0) or (incident.world_size or 1) - 1
+
+
+def _called(incident: Incident, rank: int, case: Case) -> Mapping[str, str | int]:
+    """The call that the others wait in and who takes part in it, and what the rank's own records say instead."""
+    found = case.call
+    if found is None:
+        of = incident.world_size or len(everyone(incident)) or len(incident.members)
+        last_words = "" if case.where else _last_words(incident, rank)
+        return {"call": case.op or "a collective", "joined": _waiting(incident, rank, case), "members": of, "last": last_words}
+    front = wavefront(incident)
+    lag, last = lag_of(front, rank), front.last(rank)
+    seen = next((frame for call in found.waiting if (frame := _seen_in(incident, call.rank))), "")
+    return {
+        "call": f"{found.text}, seen in {seen}" if seen else found.text, "joined": len(found.waiting), "members": len(found.members),
+        "silent": ", ".join(f"rank {peer}" for peer in found.silent),
+        "lag": lag.text if lag else "", "last": f"{spelled(last)}, {last.state}" if last and not lag else "",
+    }  # fmt: skip
+
+
+def _seen_in(incident: Incident, rank: int) -> str | None:
+    """The frame in which a rank that waits stands."""
+    member = incident.member(rank)
+    return frame_of(member) if member and member.standing and member.standing.waits_for_others else None
+
+
+def _together(facts: list[Fact]) -> Iterator[Fact]:
+    """Of several ranks each fact says where every one of them is: a text tells of all of them at once."""
+    told = {name: [(fact.ranks, str(fact.values[name])) for fact in facts if fact.values.get(name)] for name in ("where", "last", "lag")}
+    joined = {name: "; ".join(f"rank {rank}: {text}" for ranks, text in said for rank in ranks) for name, said in told.items()}
+    several = len([fact for fact in facts if fact.ranks]) > 1
+    for fact in facts:
+        yield msgspec.structs.replace(fact, values={**fact.values, **joined}) if several else fact
 
 
 def _seen(incident: Incident, member: Member | None, case: Case) -> str:
@@ -209,11 +226,13 @@ def _seen(incident: Incident, member: Member | None, case: Case) -> str:
 
     lasting: it stood still in two samples, counters stood still, or a time-out fired, and two kinds of evidence agree;
     clear: two kinds agree, or one does and the rank sleeps in a call of its own; glimpse: one stack of a rank that runs, or
-    nothing but a line that is not in its log.
+    nothing but a line that is not in its log, or a call of which too few are known.
     """
     still = bool(member and stands_still(member))
     alive = bool(member and moved(member) is not None and not still)
     if set(case.kinds) == {"stack"} and member and (alive or slow_work(member) or may_idle(member, case.op)):
+        return "glimpse"
+    if set(case.kinds) == {"flight-recorder"} and case.call and _few(case.call):
         return "glimpse"
     kinds = {kind.rstrip("?") for kind in case.kinds} - {"nccl-log"}  # that says what a stack outside of the call says, once more
     if len(kinds) > 1:
@@ -222,6 +241,11 @@ def _seen(incident: Incident, member: Member | None, case: Case) -> str:
         return "glimpse"
     sure = any(m.standing and m.standing.kind != "gpu-wait" for m in waiting_members(incident))
     return "clear" if still or kinds != {"stack"} or (sure and sleeps(member)) else "glimpse"
+
+
+def _few(call: Unjoined) -> bool:
+    """Whether, with those of whom there is no dump, more may lack the call than made it: it may be one too many."""
+    return bool(call.silent) and 2 * len(call.waiting) <= len(call.members)
 
 
 def _has_nccl_log(incident: Incident, member: Member | None) -> bool:
@@ -238,6 +262,10 @@ def _own_evidence(evidence: list[Evidence], rank: int) -> list[Evidence]:
     return [entry for entry in evidence if entry.rank == rank][:2]
 
 
+def _empty(incident: Incident, rank: int) -> list[Evidence]:
+    return [cite_empty(incident, dump) for dump in incident.parsed.recorder_dumps if dump.rank == rank and not dump.records]
+
+
 def _process_evidence(member: Member | None) -> list[Evidence]:
     process = member.process if member else None
     if process is None or not process.text.lstrip().startswith("State"):
@@ -252,51 +280,4 @@ def _process_evidence(member: Member | None) -> list[Evidence]:
 def _last_words(incident: Incident, rank: int) -> str:
     logs = [about for about in incident.parsed.inputs if about.kind.endswith("log")]
     told = [event for about in logs for event in about.tail if event.speaker.rank == rank]
-    return told[-1].text[:160] if told else "?"
-
-
-def _maybe(incident: Incident) -> Iterator[Fact]:
-    """All that speaks against these ranks is that nothing of them is there while others wait."""
-    printed = {t.rank for t in timeouts(incident)}
-    world = incident.world_size or 0
-    waiting = {m.rank for m in waiting_members(incident) if m.rank is not None}
-    for how, absent, op in (
-        ("watchdog", set(range(world)) - printed if 0 < world - len(printed) < world else set(), _timeout_op(incident)),
-        ("flight-recorder", set(wavefront(incident).undumped), "a collective"),
-        ("stage", _short_ranks(incident), "the next stage"),
-        ("stack", {m.rank or 0 for m in incident.members if not m.collected} if waiting else set(), _op(waiting_members(incident))),
-    ):
-        if absent and len(absent) <= world / 2:
-            evidence = tuple(e for fact in stage_facts(incident) if how == "stage" and fact.name == "stage.short" for e in fact.evidence)
-            yield Fact(
-                name="rank.maybe_missing", ranks=tuple(sorted(absent)), values={"how": how, "op": op, "of": world}, evidence=evidence
-            )
-
-
-def _short_ranks(incident: Incident) -> set[int]:
-    return {rank for fact in stage_facts(incident) if fact.name == "stage.short" for rank in fact.ranks}
-
-
-def _timeout_op(incident: Incident) -> str:
-    return next((t.op for t in timeouts(incident)), "a collective")
-
-
-def _symmetric(incident: Incident) -> Iterator[Fact]:
-    """Everybody of whom there should be a stack waits in the same kind of place."""
-    everyone = _everyone(incident)
-    waiting = waiting_members(incident)
-    world = incident.world_size or 0
-    if len(waiting) < 2 or len(waiting) != len(everyone) or len(waiting) < world or any(map(polls, waiting)):
-        return
-    stuck = next((fact for fact in stage_facts(incident) if fact.name == "stage.stuck_between" and fact.values["collective"]), None)
-    places = {m.standing.at.function for m in waiting if m.standing and m.standing.at}
-    if len(places) > 1 or (stuck is None and (places == {"synchronize"} or any(map(runs, waiting)))):
-        return
-    track = track_of(incident)
-    evidence = [e for m in waiting[:4] for e in _standing_evidence(m)] + list(stuck.evidence if stuck else ())
-    yield Fact(
-        name="wedge.symmetric", of_all=True, evidence=unique(evidence)[:12],
-        ranks=tuple(sorted(m.rank for m in waiting if m.rank is not None)),
-        values={"op": places.pop(), "of": len(waiting), "first": stuck is not None, "stage": str(stuck.values["value"]) if stuck else "",
-                "engine": track.engine if track else ""},
-    )  # fmt: skip
+    return told[-1].text[:160] if told else ""

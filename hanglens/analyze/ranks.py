@@ -12,6 +12,7 @@ from hanglens.analyze.groups import build_groups, of_one_run
 from hanglens.analyze.identity import Claim, Key, claims, resolve, tag_rank
 from hanglens.analyze.kernel import without_earlier_kills
 from hanglens.analyze.machines import with_x86_calls
+from hanglens.analyze.numbered import with_numbered_dumps
 from hanglens.analyze.stacks import samples, working_thread
 from hanglens.analyze.worldsize import world_size
 from hanglens.incident import Incident, Member, Standing
@@ -27,7 +28,7 @@ _RUN_STARTS = ("lmdeploy.start", "vllm.start", "sglang.start")
 
 def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
     """`several_hosts`: the first folder of every file's path stands for a host, so that equal pids are different processes."""
-    parsed = of_one_run(_last_runs(parsed))
+    parsed = of_one_run(with_numbered_dumps(_last_runs(parsed)))
     scope_of = _Scopes(several=several_hosts)
     parsed = without_earlier_kills(with_host_pids(with_x86_calls(parsed), scope_of))
     pid_of_group = _group_pids(parsed, scope_of)
@@ -234,10 +235,14 @@ def _row(rank: int, member: Member | None, told: dict[int, str], loose: list[Sta
 
 def _ranks_told(parsed: Parsed) -> dict[int, str]:
     """Ranks that spoke themselves: a line, a dump or a log of their own."""
-    told = {dump.rank: "name of its flight-recorder dump" for dump in parsed.recorder_dumps if dump.rank >= 0}
+    told = {dump.rank: _how_dumped(dump.how_known) for dump in parsed.recorder_dumps if dump.rank >= 0}
     told.update({about.rank: "file name" for about in parsed.inputs if about.rank is not None and about.bytes})
     told.update({event.speaker.rank: "rank printed in its lines" for event in parsed.events if event.speaker.rank is not None})
     return told
+
+
+def _how_dumped(how: str) -> str:
+    return "name of its flight-recorder dump" if how in ("", "file name") else f"its flight-recorder dump: {how}"
 
 
 def _loose_stacks(parsed: Parsed) -> dict[int, list[Stack]]:

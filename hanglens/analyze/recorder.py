@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
-from hanglens.analyze.cite import cite_collective
+from hanglens.analyze.cite import cite, cite_collective
+from hanglens.analyze.lagging import lag_of
 from hanglens.analyze.mismatches import inverted_orders, mismatches
 from hanglens.analyze.wavefront import Wavefront
-from hanglens.groups import Group
+from hanglens.groups import Group, titled
 from hanglens.incident import Incident
 from hanglens.verdict import Fact
 
@@ -32,14 +33,25 @@ def differences(incident: Incident) -> tuple[Fact, ...]:
 
 def recorder_facts(incident: Incident) -> Iterator[Fact]:
     """Mismatches and inverted orders; where there are none, what only may be wrong, and equality. `missing` tells who is late."""
+    yield from _empty(incident)
     if len(incident.parsed.recorder_dumps) < 2:
         return
     yield from differences(incident)
     if not differences(incident):
         front = wavefront(incident)
-        for analysis in (_ring, _late, _extra, _alone, _wedged):
+        for analysis in (_ring, _late, _extra, _alone, _lagging, _wedged):
             yield from analysis(front)
         yield from _all_equal(incident)
+
+
+def _empty(incident: Incident) -> Iterator[Fact]:
+    """Dumps that were read and hold no collective; not those of which records are lost, or that keep only what is unfinished."""
+    damaged = {gap.what for gap in incident.parsed.gaps}
+    went = {row.rank for row in incident.parsed.group_statuses if row.enqueued > 0}
+    for dump in incident.parsed.recorder_dumps:
+        if not dump.records and dump.rank >= 0 and dump.rank not in went and dump.ref.file not in damaged:
+            text = f"rank {dump.rank}: no collective was recorded before the dump"
+            yield Fact(name="recorder.empty", ranks=(dump.rank,), evidence=(cite(dump.ref, text, dump.rank),))
 
 
 def _all_equal(incident: Incident) -> Iterator[Fact]:
@@ -62,9 +74,9 @@ def _ring(front: Wavefront) -> Iterator[Fact]:
     """Ranks each of which waits for the next one in a call of another group, and the last for the first."""
     calls = [front.heads[rank].call for rank in front.ring]
     if calls:
+        steps = [f"rank {call.rank} ({call.call.op}, group {titled(call.group, call.about)})" for call in (*calls, calls[0])]
         yield Fact(
-            name="collective.ring", ranks=front.ring, evidence=tuple(map(cite_collective, calls)),
-            values={"ring": " → ".join(f"rank {call.rank} ({call.call.op}, group {call.group})" for call in (*calls, calls[0]))},
+            name="collective.ring", ranks=front.ring, values={"ring": " → ".join(steps)}, evidence=tuple(map(cite_collective, calls)),
         )  # fmt: skip
 
 
@@ -77,7 +89,8 @@ def _late(front: Wavefront) -> Iterator[Fact]:
             own = front.heads[entry.rank].call
             yield Fact(
                 name="rank.maybe_late", ranks=(entry.rank,), evidence=tuple(map(cite_collective, (*entry.calls[:2], own))),
-                values={"op": entry.calls[0].call.op, "group": entry.group, "seq": entry.seq, "own": own.call.op, "own_group": own.group},
+                values={"op": entry.calls[0].call.op, "group": front.groups[entry.group].title, "seq": entry.seq, "own": own.call.op,
+                        "own_group": titled(own.group, own.about)},
             )  # fmt: skip
 
 
@@ -90,7 +103,7 @@ def _extra(front: Wavefront) -> Iterator[Fact]:
             made = tuple(sorted(call.rank for call in entry.calls))
             yield Fact(
                 name="collective.extra_call", ranks=made, evidence=tuple(map(cite_collective, entry.calls[:4])),
-                values={"op": entry.calls[0].call.op, "group": entry.group, "seq": entry.seq, "made": len(made)},
+                values={"op": entry.calls[0].call.op, "group": front.groups[entry.group].title, "seq": entry.seq, "made": len(made)},
             )  # fmt: skip
 
 
@@ -101,8 +114,21 @@ def _alone(front: Wavefront) -> Iterator[Fact]:
         peers = [lane.call(head.call.seq) for lane in (head.group.p2p if head.call.p2p else head.group.lanes).values() if lane.rank != rank]
         yield Fact(
             name="rank.unfinished_alone", ranks=(rank,), evidence=tuple(cite_collective(call) for call in (head.call, *peers[:2]) if call),
-            values={"op": head.call.call.op, "group": head.call.group, "seq": head.call.seq},
+            values={"op": head.call.call.op, "group": head.group.title, "seq": head.call.seq},
         )  # fmt: skip
+
+
+def _lagging(front: Wavefront) -> Iterator[Fact]:
+    """Ranks that are behind, and whose dump leaves calls unfinished besides which all their peers have finished."""
+    for rank in sorted({entry.rank for entry in front.behind if not entry.held and not entry.many}):
+        lag = lag_of(front, rank)
+        if lag:
+            first, last, number = lag.calls[0], lag.calls[-1], len(lag.calls)
+            peers = [lane.call(last.seq + 1) for lane in lag.group.lanes.values() if lane.rank != rank]
+            yield Fact(
+                name="rank.unfinished_behind", ranks=(rank,), evidence=tuple(map(cite_collective, filter(None, (first, last, *peers[:2])))),
+                values={"group": lag.group.title, "op": first.call.op, "seq": first.seq, "last": last.seq, "number": number},
+            )  # fmt: skip
 
 
 def _wedged(front: Wavefront) -> Iterator[Fact]:
@@ -112,5 +138,5 @@ def _wedged(front: Wavefront) -> Iterator[Fact]:
         ranks = tuple(sorted(call.rank for call in calls))
         yield Fact(
             name="collective.wedged_group", ranks=ranks, evidence=tuple(map(cite_collective, calls[:4])),
-            values={"op": head.call.call.op, "group": head.call.group, "seq": head.call.seq, "of": len(head.group.members)},
+            values={"op": head.call.call.op, "group": head.group.title, "seq": head.call.seq, "of": len(head.group.members)},
         )  # fmt: skip

@@ -6,9 +6,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
+from hanglens.analyze.cite import spelled
 from hanglens.analyze.recorder import differences, wavefront
 from hanglens.analyze.stacks import moved
 from hanglens.analyze.stages import stage_of_ranks
+from hanglens.analyze.unjoined import told_calls
+from hanglens.analyze.waiting import frame_of
 from hanglens.groups import Group, Lane
 from hanglens.incident import Incident, Member
 from hanglens.model import Collective, Event, Stack
@@ -40,21 +43,27 @@ def rank_rows(incident: Incident, facts: Facts) -> tuple[RankRow, ...]:
     last = _last_events(incident)
     calls = {rank: head.call for rank, head in wavefront(incident).heads.items()}
 
+    nameless = any(dump.rank < 0 for dump in incident.parsed.recorder_dumps)  # any rank's dump may be among those without a rank
+
     def row(member: Member) -> RankRow:
         rank = member.rank or 0
         stage, event, call = stages.get(rank), last.get(rank), calls.get(rank)
         state = states.get(rank) or _state_of(member)
         return RankRow(
-            rank=rank, host=member.host, pid=member.pid, device=member.device, collected=member.collected, how_known=member.how_known,
-            state="waiting" if call and state == "unknown" else state, stage=getattr(stage, "title", None),
-            last_event=_last_event(event) if event else None, waiting_in=_waiting_in(member) or (_recorded(call) if call else None),
+            rank=rank, host=member.host, pid=member.pid, device=member.device, collected=member.collected or nameless,
+            how_known=member.how_known, state="waiting" if call and rank not in states and state == "unknown" else state,
+            stage=getattr(stage, "title", None), last_event=_last_event(event) if event else None, waiting_in=_waiting_in(member, call),
         )  # fmt: skip
 
     return tuple(map(row, incident.members))
 
 
-def _recorded(call: Collective) -> str:
-    return f"{call.call.op} #{call.seq} (group {call.group})"
+def _waiting_in(member: Member, call: Collective | None) -> str | None:
+    """The call, by its records, and the frame in which it is seen to wait."""
+    frame = frame_of(member)
+    if call is None or (frame and member.standing and not member.standing.waits_for_others):
+        return frame
+    return f"{spelled(call)}, seen in {frame}" if frame else spelled(call)
 
 
 def _last_event(event: Event) -> LastEvent:
@@ -69,7 +78,8 @@ def _states(facts: Facts) -> dict[int, RankStateName]:
     )  # fmt: skip
     for name, state in names:
         for fact in facts.get(name, ()):
-            states.update(dict.fromkeys(fact.ranks, "waiting" if fact.values.get("parked") else state))
+            silent = fact.values.get("how") == "flight-recorder" and state == "running"  # which tells what it made, and not what it does
+            states.update(dict.fromkeys(fact.ranks, "unknown" if silent else "waiting" if fact.values.get("parked") else state))
     return states
 
 
@@ -80,11 +90,6 @@ def _state_of(member: Member) -> RankStateName:
     if standing.waits_for_others or standing.kind in ("rendezvous", "rpc-wait"):
         return "waiting"
     return "idle" if standing.kind == "idle" else "running"
-
-
-def _waiting_in(member: Member) -> str | None:
-    standing = member.standing
-    return standing.at.text or standing.at.function if standing and standing.at else None
 
 
 def _last_events(incident: Incident) -> dict[int, Event]:
@@ -104,8 +109,14 @@ def _earlier(a: Event, b: Event) -> bool:
 
 
 def waits(incident: Incident, facts: Facts) -> tuple[Wait, ...]:
-    """Who waits for whom: members of a collective for the absent, callers for their workers; without stacks, by the flight recorders."""
-    waiting = [(m.rank or 0, _waiting_in(m) or "") for m in incident.members if m.standing and m.standing.waits_for_others]
+    """Who waits for whom, those to blame first.
+
+    Members of a collective wait for the absent, callers for their workers; without stacks, by the flight recorders.
+    """
+    calls = {rank: head.call for rank, head in wavefront(incident).heads.items()}
+    waiting = [
+        (m.rank or 0, _waiting_in(m, calls.get(m.rank or 0)) or "") for m in incident.members if m.standing and m.standing.waits_for_others
+    ]
     names = ("rank.missing_from_collective", "rank.stopped", "rank.gone")
     awaited = dict.fromkeys(rank for name in names for fact in facts.get(name, ()) for rank in fact.ranks)
     pairs = (Wait(who=who, for_whom=rank, in_what=what) for rank in awaited for who, what in waiting if who != rank)
@@ -113,12 +124,18 @@ def waits(incident: Incident, facts: Facts) -> tuple[Wait, ...]:
     for caller in incident.others:
         if caller.standing and caller.standing.kind == "rpc-wait":
             busy = [m for m in incident.members if not (m.standing and m.standing.kind == "idle")] or incident.members
-            found += [Wait(who=f"pid {caller.pid}", for_whom=m.rank or 0, in_what=_waiting_in(caller) or "") for m in busy]
-    front = wavefront(incident)
-    if not found:
-        edges = ((rank, peer) for rank, peers in sorted(front.waits_for.items()) for peer in sorted(peers))
-        found = [Wait(who=rank, for_whom=peer, in_what=_recorded(front.heads[rank].call)) for rank, peer in islice(edges, MOST_WAITS)]
-    return tuple(dict.fromkeys(found))
+            found += [Wait(who=f"pid {caller.pid}", for_whom=m.rank or 0, in_what=frame_of(caller) or "") for m in busy]
+    return tuple(dict.fromkeys(found or _recorded_waits(incident, list(awaited))))
+
+
+def _recorded_waits(incident: Incident, awaited: Sequence[int]) -> Iterator[Wait]:
+    """By the flight recorders, in the order in which the ranks are awaited."""
+    front, place = wavefront(incident), {rank: n for n, rank in enumerate(awaited)}
+    edges = (
+        (place.get(peer, len(place)), front.heads[rank].call.p2p, rank, peer) for rank, peers in front.waits_for.items() for peer in peers
+    )
+    for _, _, rank, peer in islice(sorted(edges), MOST_WAITS):
+        yield Wait(who=rank, for_whom=peer, in_what=spelled(front.heads[rank].call))
 
 
 def stack_groups(incident: Incident) -> tuple[StackGroup, ...]:
@@ -149,10 +166,12 @@ def _frames(stack: Stack) -> tuple[str, ...]:
 
 
 def communicators(incident: Incident) -> tuple[CommunicatorTable, ...]:
-    """Process groups of the flight recorder with the calls around the last ones, and communicators of NCCL's lines and RAS."""
+    """Process groups of the flight recorder with the calls around the last ones, those told of first; communicators of NCCL and RAS."""
     dumped = {dump.rank for dump in incident.parsed.recorder_dumps}
-    groups = sorted((group for group in incident.groups.values() if group.lanes), key=lambda group: _interest(group, dumped))
-    differ = {str(fact.values["group"]): int(fact.values["seq"]) for fact in differences(incident) if "seq" in fact.values}
+    told = {found.group.name for found in told_calls(wavefront(incident))}
+    shown = (group for group in incident.groups.values() if group.lanes)
+    groups = sorted(shown, key=lambda group: (group.name not in told, *_interest(group, dumped)))
+    differ = {str(fact.values["name"]): int(fact.values["seq"]) for fact in differences(incident) if "seq" in fact.values}
     found = [_group_table(group, dumped if number < MOST_TABLES else None, differ.get(group.name)) for number, group in enumerate(groups)]
     known: dict[str, set[int]] = defaultdict(set)
     for event in incident.parsed.events:

@@ -118,10 +118,14 @@ class Wavefront:
         """Whether the rank's ring may have held calls of this group and holds none any more: what it made is not known then."""
         return rank in self.wrapped and rank not in group.lanes and not group.counted(rank)
 
+    def _knows(self, group: Group, rank: int) -> bool:
+        """Whether it is known what a rank made in a group."""
+        return rank in self.dumped and rank not in self.outdated and not self._forgot(group, rank)
+
     def _wait(self, group: Group, call: Collective) -> _Wait:
         key = group.name, call.seq
         if key not in self._waits:
-            known = [rank for rank in group.members if rank in self.dumped and rank not in self.outdated and not self._forgot(group, rank)]
+            known = [rank for rank in group.members if self._knows(group, rank)]
             absent = frozenset(rank for rank in known if group.enqueued(rank) < call.seq)
             present = [rank for rank in known if rank not in absent]
             past = [rank for rank in present if rank in group.lanes and group.lanes[rank].finished(call.seq)]
@@ -135,13 +139,23 @@ class Wavefront:
         """For each rank that stands in a point-to-point call, the other sides that have not made their part."""
         return {rank: frozenset(self._silent(head)) for rank, head in self.heads.items() if head.call.p2p}
 
-    def _silent(self, head: Head) -> Iterator[int]:
+    def sides(self, head: Head) -> set[int]:
+        """The other sides of a point-to-point call, as far as the records of this side name them."""
+        return {peer for peer, _ in self._sides(head)}
+
+    def _sides(self, head: Head) -> Iterator[tuple[int, re.Match[str]]]:
         lane, members = head.group.p2p[head.call.rank], head.group.members
         row = lane.row(head.call.seq)
-        for own in filter(None, map(_PEER.match, lane.ops(row) if row is not None else ())):
+        for own in filter(None, map(_PEER.match, sorted(lane.ops(row)) if row is not None else ())):
             number = int(own["peer"])
             peer = members[number] if number < len(members) else head.call.rank
-            if peer != head.call.rank and peer in self.dumped and peer not in self.outdated and self._lacks(head, lane, peer, own):
+            if peer != head.call.rank:
+                yield peer, own
+
+    def _silent(self, head: Head) -> Iterator[int]:
+        lane = head.group.p2p[head.call.rank]
+        for peer, own in self._sides(head):
+            if peer in self.dumped and peer not in self.outdated and self._lacks(head, lane, peer, own):
                 yield peer
 
     def _lacks(self, head: Head, lane: Lane, peer: int, own: re.Match[str]) -> bool:
@@ -216,7 +230,7 @@ class Wavefront:
     def _unexplained(self, rank: int, missed: Sequence[Collective]) -> bool:
         """Peers stand in a call of the same kind as this rank, and made the one that it misses all the same; or nothing keeps it there."""
         if self.heads[rank].call.p2p and not self.waits_for.get(rank):
-            return True
+            return self.dumped.issuperset(self.sides(self.heads[rank]))
         kind = _kind(self.heads[rank])
         peers = ((self.heads[call.rank], call) for call in missed if call.rank in self.heads)
         return any(_kind(peer) == kind and peer.call != call for peer, call in peers)
@@ -230,18 +244,20 @@ class Wavefront:
 
     @cached_property
     def wedged(self) -> tuple[Head, ...]:
-        """Calls that all members made and none has finished, in which ranks of other groups see their waiting begin."""
+        """Calls that all members made and none has finished, in which ranks of other groups see their waiting begin.
+
+        All of them must be known: who left no dump may be the one that is late.
+        """
         stuck: dict[tuple[str, int], Head] = {}
         for rank in sorted(frozenset().union(*self.waits_for.values())):
             head = self.heads.get(rank)
-            if head and not head.call.p2p and not self.waits_for[rank] and self._level(rank):
+            if head and not head.call.p2p and not self.waits_for[rank] and self._level(rank) and self._whole(head.group):
                 stuck.setdefault((head.group.name, head.call.seq), head)
         return tuple(stuck.values())
 
-    @cached_property
-    def undumped(self) -> frozenset[int]:
-        """Members of a group with unfinished calls of which there is no dump."""
-        return frozenset(rank for group in self.groups.values() if group.pending for rank in group.members) - self.dumped
+    def _whole(self, group: Group) -> bool:
+        """Whether it is known of every member what it made."""
+        return all(self._knows(group, rank) for rank in group.members)
 
     @cached_property
     def ring(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from typing import BinaryIO
@@ -17,6 +17,7 @@ import msgspec
 
 from hanglens.model import Gap, GroupMembers, GroupStatus, Parsed, RecorderDump, SourceRef
 from hanglens.parse.blocks import Place
+from hanglens.parse.dump_rank import rank_by_content
 from hanglens.parse.pickles import MOST_CONTAINERS, is_pickle, load_plain
 from hanglens.parse.records import Columns, as_integer, as_scalar
 
@@ -27,7 +28,6 @@ MOST_MEMBERS = 1 << 20
 HOW_TO_GET = (
     "set TORCH_NCCL_TRACE_BUFFER_SIZE=2000 and TORCH_NCCL_DUMP_ON_TIMEOUT=1, or write 1 to the pipe of TORCH_NCCL_DEBUG_INFO_PIPE_FILE"
 )
-HOW_TO_NAME = "keep the names that PyTorch gives the dumps: they end with the rank"
 
 _JSON_START = re.compile(rb'\s*(?:\{\s*"|\[\s*\{\s*")')
 _JSON_KEYS = re.compile(rb'"(?:pg_config|pg_status|profiling_name|collective_seq_id)"')
@@ -50,29 +50,26 @@ def parse_flight_recorder(data: bytes, place: Place, size: int, *, confined: boo
         dump = _understand(_read(data, size, confined=confined))
     except ValueError as error:
         return Parsed(gaps=(Gap(place.file, str(error), HOW_TO_GET),))
-    rank, how_known = _rank(dump, place)
     columns = Columns()
     columns.read(dump.entries, first=max(len(dump.entries) - MOST_RECORDS, 0))
     names = _Names(dump, columns.named())
-    ref = SourceRef(place.file)
+    told = _told(dump, columns, names, place)
     return Parsed(
-        group_members=tuple(_members(dump, rank, ref)),
-        group_statuses=tuple(_statuses(dump, rank, names, ref)),
-        recorder_dumps=(
-            RecorderDump(
-                rank,
-                ref,
-                columns.number,
-                dump.version,
-                how_known,
-                tuple(columns.calls),
-                tuple(columns.groups(names.name)),
-                newest_ns=_newest(dump.entries),
-                wrapped=_wrapped(dump.entries),
-            ),
-        ),
-        gaps=tuple(_gaps(dump, rank, columns.number, place.file)),
+        group_members=tuple(_members(dump, told.rank, told.ref)),
+        group_statuses=tuple(_statuses(dump, told.rank, names, told.ref)),
+        recorder_dumps=(told,),
+        gaps=tuple(_gaps(dump, columns.number, place.file)),
     )
+
+
+def _told(dump: _Dump, columns: Columns, names: _Names, place: Place) -> RecorderDump:
+    """The dump as a value, with the rank that its name or its content tells."""
+    rank, how_known = _rank(dump, place)
+    calls, groups, ref = tuple(columns.calls), tuple(columns.groups(names.name)), SourceRef(place.file)
+    told = RecorderDump(rank, ref, columns.number, dump.version, how_known, calls, groups, _newest(dump.entries), _wrapped(dump.entries))
+    if rank < 0:
+        rank, how_known = rank_by_content(told, _members(dump, rank, ref))
+    return replace(told, rank=rank, how_known=how_known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +137,9 @@ def _wrapped(entries: list[object]) -> bool:
     return begins_late and any(isinstance(entry, dict) and entry.get("state") == "completed" for entry in entries)
 
 
-def _gaps(dump: _Dump, rank: int, read: int, file: str) -> list[Gap]:
+def _gaps(dump: _Dump, read: int, file: str) -> list[Gap]:
     unread = len(dump.entries) - read
-    unknown = Gap(file, "neither its name nor its content tells the rank", HOW_TO_NAME)
-    partial = Gap(file, f"{unread} of {len(dump.entries)} records could not be read", HOW_TO_GET)
-    return [gap for gap, holds in ((unknown, rank < 0), (partial, unread > 0)) if holds]
+    return [Gap(file, f"{unread} of {len(dump.entries)} records could not be read", HOW_TO_GET)] if unread > 0 else []
 
 
 class _Names:

@@ -266,7 +266,8 @@ class _Page:
 
     def gap(self, gap: GapRow) -> Iterator[RenderableType]:
         yield _indented(Words(f"{gap.what}: {gap.why}" if gap.why else gap.what))
-        yield from _command(gap.how_to_collect)
+        if gap.how_to_collect:  # which is advice, and seldom a command alone
+            yield Padding(Words(gap.how_to_collect), (0, 0, 0, 4))
 
 
 def _grid() -> Table:

@@ -16,6 +16,7 @@ from hanglens.verdict import CONFIDENCES, Confidence, Evidence, Finding, Fix, Te
 MOST_EVIDENCE = 40
 _FIRM = ("likely", "confirmed")
 _PLACE = re.compile(r"\{([a-z_]\w*)\}")
+_OPTIONAL = re.compile(r"\[\[(.*?)\]\]", re.DOTALL)
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +78,8 @@ def _candidate(rule: Rule, seen: Observed) -> Candidate | None:
     against = [part for part in (evaluate(condition, seen) for condition in (*rule.against, *_moving(rule))) if part.held]
     against += _went_on(rule, match, seen)
     culprits = match.culprits if rule.culprits == "matched" else _named(match)
-    values = {**match.values, "ranks": _names(culprits or match.ranks, match.pids)}
+    about = culprits or match.ranks
+    values = {**match.values, "ranks": _names(about, match.pids), "who": _who(about, match.pids)}
     finding = Finding(
         rule=rule.id, category=rule.category, role=rule.role, confidence="possible" if against else _confidence(rule, match),
         title=_filled(rule.title, values), explanation=_filled(rule.explain, values), ranks=tuple(sorted(culprits or match.ranks)),
@@ -156,7 +158,11 @@ def _filled_fix(fix: Fix, values: Mapping[str, str]) -> Fix:
 
 
 def _fill(text: str, values: Mapping[str, str], *, keep: bool = False) -> str:
-    """Replace `{name}`; in a command an unknown name is left, since braces are the shell's too."""
+    """Replace `{name}`; in a command an unknown name is left, since braces are the shell's too.
+
+    What stands in `[[ ]]` in a text is left out where one of its names has no value.
+    """
+    text = text if keep else _OPTIONAL.sub(lambda part: part[1] if all(values.get(name) for name in _PLACE.findall(part[1])) else "", text)
     return _PLACE.sub(lambda found: values.get(found[1]) or (found[0] if keep else "?"), text)
 
 
@@ -164,6 +170,14 @@ def _names(ranks: Iterable[int], pids: Iterable[int]) -> str:
     """The ranks, or the processes where no rank is known."""
     numbers = ", ".join(map(str, sorted(ranks)))
     return numbers or ", ".join(f"of pid {pid}" for pid in sorted(pids))
+
+
+def _who(ranks: Iterable[int], pids: Iterable[int]) -> str:
+    """The same as the subject of an English sentence: `rank 9`, `ranks 9 and 14`."""
+    numbers = list(map(str, sorted(ranks)))
+    if len(numbers) < 2:
+        return f"rank {numbers[0]}" if numbers else f"the rank {_names((), pids)}"
+    return f"ranks {', '.join(numbers[:-1])} and {numbers[-1]}"
 
 
 def strength(confidence: Confidence) -> int:

@@ -24,7 +24,8 @@ def _lines(rule: Rule, lang: Literal["en", "zh"]) -> Iterator[str]:
     happens, recognise, against, fixes, confuse, collect, references = _HEADINGS[lang]
 
     def say(text: Text) -> str:
-        return (text.zh if lang == "zh" else text.en) or text.en
+        said = (text.zh if lang == "zh" else text.en) or text.en
+        return said.replace("[[", "").replace("]]", "")  # around what is left out where its values are not known
 
     yield from (say(rule.title), f"{rule.id} · {rule.role} · {rule.verdict}", "", happens, f"  {say(rule.explain)}", "")
     yield from (recognise, *(f"  {line}" for line in _described(rule.when)), "")

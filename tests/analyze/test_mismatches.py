@@ -80,4 +80,4 @@ def test_thousands_of_ranks_in_two_orders_give_one_inversion() -> None:
         )
     )  # fmt: skip
     found: list[Fact] = list(inverted_orders(about.groups))
-    assert [(fact.ranks, fact.values) for fact in found] == [((0, 7), {"a": "a", "b": "b"})]
+    assert [(fact.ranks, fact.values) for fact in found] == [((0, 7), {"a": "a, default_pg", "b": "b, default_pg"})]

@@ -210,9 +210,7 @@ def test_where_no_stack_tells_where_its_last_words_do() -> None:
     """Without a stack the rank's last line says where it was seen."""
     said = event("tail", "loading shard 3", rank=1)
     evidence = parsed(BEHIND, BEHIND, log(tail=(event("tail", "first", rank=1), said)))
-    assert (
-        accused(incident(member(0, collected=True), member(1, collected=True), evidence=evidence))[1].values["where"] == "loading shard 3"
-    )
+    assert accused(incident(member(0, collected=True), member(1, collected=True), evidence=evidence))[1].values["last"] == "loading shard 3"
 
 
 @pytest.mark.parametrize(

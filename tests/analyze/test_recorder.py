@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hanglens.analyze.absent import absent_facts
 from hanglens.analyze.ranks import build_incident
 from hanglens.analyze.recorder import recorder_facts, wavefront
 from hanglens.bundle import open_evidence
 from hanglens.knowledge.load import RulePack
+from hanglens.model import Gap
 from hanglens.reading import read_evidence, search_index
 from tests.builders import Recorded, call, dumps, facts, incident, members_of, parsed, status
 
@@ -38,15 +41,17 @@ def test_completed_calls_put_nobody_behind() -> None:
 
 def test_a_rank_without_a_dump_is_not_behind() -> None:
     """Nothing is known of it: it is listed as not dumped instead."""
-    values = (*dumps(0), members_of("0", 0, 1), call(0, 3))
+    values = (*dumps(0), replace(members_of("0", 0, 1), rank=0), call(0, 3))
     assert behind(*values) == {}
-    assert wavefront(incident(evidence=parsed(*values))).undumped == {1}
+    (fact,) = facts(incident(evidence=parsed(*values)), absent_facts)["rank.maybe_missing"]
+    assert (fact.ranks, fact.values["call"], fact.values["group"]) == ((1,), "all_reduce #3 (group 0, default_pg)", "0, default_pg")
+    assert [entry.text for entry in fact.evidence][-1] == "rank 0: group 0, default_pg: members 0, 1 (pg_config)"
 
 
 def test_members_of_idle_groups_are_not_waited_for() -> None:
     """A rank without a dump whose groups have nothing unfinished is not missed."""
     about = incident(evidence=parsed(*dumps(0), members_of("0", 0, 1), call(0, 3, state="completed")))
-    assert wavefront(about).undumped == frozenset()
+    assert facts(about, absent_facts) == {}
 
 
 def test_held_up_by_another_group() -> None:
@@ -94,7 +99,7 @@ def _pair(**second: object) -> tuple[Recorded, Recorded]:
         (_pair(op="broadcast", state="completed"), {"collective.op_mismatch": [(0, 1)]}),
         (_pair(op="broadcast", group="1"), {}),
         ((call(0, 7, state="completed"), call(1, 7, "broadcast", state="completed")), {}),
-        ((call(0, 7), call(1, 8, "broadcast")), {}),
+        ((call(0, 7), call(1, 8, "broadcast")), {"rank.unfinished_behind": [(0,)]}),
         ((call(0, 7, "all_gather"), call(1, 7, "all_gather", size=(8,))), {"collective.all_equal": [(0, 1)]}),
         ((call(0, 7), call(1, 7), call(2, 7, size=(8,))), {"collective.size_mismatch": [(2,)]}),
         ((call(0, 7), call(1, 7)), {"collective.all_equal": [(0, 1)]}),
@@ -164,3 +169,13 @@ def test_groups_of_one_name_with_other_members_are_two() -> None:
     groups = (members_of("tp", 0, 1), members_of("tp", 2, 3))
     calls = (call(0, 9, group="tp"), call(1, 9, group="tp"), call(2, 3, group="tp", state="completed"))
     assert behind(*dumps(0, 1, 2, 3), *groups, *calls) == {}
+
+
+def test_a_dump_without_a_record_says_so() -> None:
+    """An empty ring is a fact of its own; a dump that keeps only what is unfinished and counts more is none, nor a damaged one."""
+    cut = Gap("dump_2", "1 of 1 records could not be read")
+    about = replace(parsed(*dumps(0, 1, 2), status(1, 6)), gaps=(cut,))
+    found = facts(incident(evidence=about), recorder_facts)
+    assert [(fact.ranks, fact.evidence[0].text) for fact in found["recorder.empty"]] == [
+        ((0,), "rank 0: no collective was recorded before the dump")
+    ]

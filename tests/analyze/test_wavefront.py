@@ -66,6 +66,20 @@ def test_of_two_faults_nobody_else_is_accused() -> None:
         assert not {"collective.order_mismatch", "collective.ring", "collective.extra_call"} & facts(about, recorder_facts).keys()
 
 
+def test_without_some_dumps_nobody_else_is_accused() -> None:
+    """Whoever's dumps are missing, no rank without a fault is named, and no group with an unknown member is called wedged."""
+    chance = random.Random(7)
+    for _ in range(300):
+        rank, step = chance.choice(WORLD), chance.randrange(1, LAST)
+        missing = set(chance.sample(list(WORLD), chance.randrange(1, 5)))
+        host = chance.random() < 0.5
+        values = run({rank: step} if host else {}, {} if host else {rank: step}, active=chance.random() < 0.5)
+        found = front(*(value for value in values if getattr(value, "rank", None) not in missing))
+        assert free(found) | maybe(found) <= {rank}, (rank, step, host, missing)
+        assert not [head for head in found.wedged if missing & set(head.group.members)]
+        assert found.ring == ()
+
+
 def test_a_job_that_ran_to_its_end_has_no_origin() -> None:
     """Where everything is finished, nobody is behind."""
     found = front(*run({}, {}))
@@ -88,6 +102,13 @@ PIPE = (*dumps(0, 1), members_of("pp", 0, 1, description="pp"))
 def test_a_send_waits_for_the_other_side(other: tuple[object, ...], origin: set[int]) -> None:
     """The rank that has not made its part of a point-to-point call is waited for."""
     assert free(front(*PIPE, call(0, 3, "send 0->1", group="pp", p2p=True), *other)) == origin
+
+
+def test_a_rank_that_may_wait_for_one_without_a_dump_is_not_called_late() -> None:
+    """Whether the other side of its call has done its part is not known."""
+    stands = (members_of("tp", 0, 1), members_of("pp", 1, 2), call(0, 9, group="tp"), call(1, 3, "send 0->1", group="pp", p2p=True))
+    assert maybe(front(*dumps(0, 1), *stands)) == set()
+    assert maybe(front(*dumps(0, 1, 2), *stands, call(2, 3, "recv 1<-0", group="pp", p2p=True))) == {1}
 
 
 def test_ranks_in_names_of_point_to_point_calls_count_in_the_group() -> None:
@@ -131,6 +152,13 @@ def test_a_group_that_all_others_wait_for_is_wedged() -> None:
     found = front(*dumps(0, 1, 2), *groups, call(0, 5, group="tp"), call(1, 5, group="tp"), call(2, 3, group="dp"))
     assert [(head.group.name, head.call.seq) for head in found.wedged] == [("tp", 5)]
     assert free(found) == set()
+
+
+def test_a_group_of_which_a_dump_is_missing_is_not_wedged() -> None:
+    """The member of whom nothing is known may be the one that is late."""
+    groups = (members_of("tp", 0, 1, 3), members_of("dp", 1, 2))
+    found = front(*dumps(0, 1, 2), *groups, call(0, 5, group="tp"), call(1, 5, group="tp"), call(2, 3, group="dp"))
+    assert found.wedged == ()
 
 
 def test_a_gpu_behind_its_peers_is_only_possible() -> None:

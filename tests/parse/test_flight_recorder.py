@@ -132,13 +132,43 @@ def test_json_says_the_same_as_pickle() -> None:
     assert records(read(json.dumps(content).encode())) == records(read(content)) != []
 
 
-def test_a_dump_without_a_rank_is_a_gap() -> None:
-    """A rank that nothing tells is -1, and the gap says how to keep it; the `rank` key tells it where the name does not."""
+def test_a_dump_whose_rank_nothing_tells_has_none() -> None:
+    """A rank that nothing tells is -1; the `rank` key tells it where the name does not."""
     parsed = read(dump(entry(1)), name="upload.bin")
     assert [c.rank for c in records(parsed)] == [-1]
     assert parsed.group_members[0].rank is None
-    assert "rank" in parsed.gaps[0].why
     assert records(read(dump(entry(1), rank=2), name="upload.bin"))[0].rank == 2
+
+
+def groups(*ranks: str) -> dict[str, object]:
+    """The groups that a process lists, the default one first."""
+    return {str(n): {"name": str(n), "desc": "tp" if n else "default_pg", "ranks": text} for n, text in enumerate(ranks)}
+
+
+SENDS = {"is_p2p": True, "p2p_seq_id": 1}
+
+
+@pytest.mark.parametrize(
+    ("config", "entries", "rank"),
+    [
+        (groups("[0, 1, 2, 3]", "[2, 3]", "[1, 2]"), [entry(1)], 2),
+        (groups("[0, 1, 2, 3]", "[2, 3]"), [entry(1)], -1),
+        (groups("[0, 1, 2, 3]", "[0, 1]", "[2, 3]"), [entry(1)], -1),
+        (groups("[0, 1, 2, 3]"), [entry(1, profiling_name="nccl:send 3->1", **SENDS)], 3),
+        (groups("[0, 1, 2, 3]"), [entry(1, profiling_name="nccl:recv 3<-1", **SENDS)], 3),
+        (groups("[4, 5, 6, 7]"), [entry(1, profiling_name="nccl:send 3->1", **SENDS)], -1),
+        (groups("[0, 1, 2, 3]"), [entry(1, profiling_name=f"nccl:send {n}->1", **SENDS) for n in (2, 3)], -1),
+        (groups("[0, 1, 2, 3]", "[2, 3]", "[1, 2]"), [entry(1, profiling_name="nccl:send 3->1", **SENDS)], -1),
+        ({}, [entry(1)], -1),
+    ],
+    ids="one-in-all-groups two-in-all none-in-all sends receives not-from-zero two-senders contradiction no-groups".split(),
+)
+def test_the_rank_of_a_renamed_dump_is_told_by_its_content(config: object, entries: list[dict[str, object]], rank: int) -> None:
+    """A process lists its own groups, and its calls of a pair begin with its own side; where that leaves two, nothing is guessed."""
+    (told,) = read(dump(*entries, pg_config=config), name="x01.blob").recorder_dumps
+    assert told.rank == rank
+    assert bool(told.how_known) == (rank >= 0)
+    assert read(dump(*entries, pg_config=config), name="nccl_trace_rank_0").recorder_dumps[0].how_known == "file name"
 
 
 def test_damaged_records_are_counted_in_a_gap() -> None:

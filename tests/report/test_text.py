@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
 from hanglens.report.i18n import Lang
 from hanglens.report.text import render
-from hanglens.verdict import Diagnosis
+from hanglens.verdict import Diagnosis, GapRow
 from tests.samples import HEALTHY, HOSTILE, HUNG, UNKNOWN, hostile, large
 
 
@@ -72,6 +73,14 @@ def test_unknown_asks_for_evidence() -> None:
     assert "Collect this next\n  Two stack dumps of every rank" in summary
     assert "    $ hanglens collect --pid PID" in summary
     assert "Do this first" not in summary
+
+
+def test_advice_on_a_gap_is_no_command() -> None:
+    """How to collect what is missing is said in words, and words are not to be pasted into a shell."""
+    gap = GapRow(what="a dump", why="cut off", how_to_collect="copy it again from where it was collected")
+    summary = render(msgspec.structs.replace(UNKNOWN, gaps=(gap,)), lang="en", width=None, colour=False)
+
+    assert "\n    copy it again from where it was collected\n" in summary
 
 
 def test_healthy_is_one_line() -> None:

@@ -186,3 +186,23 @@ def test_a_halt_does_not_stand_on_lines_that_the_job_outlived(line: int, verdict
     broke = event("nccl-bug/made-up#when", line=5)
     (candidate,) = candidates([halt], Observed(events={broke.name: [broke]}, facts={"job.went_on": [went_on]}))
     assert candidate.finding.confidence == confidence
+
+
+@pytest.mark.parametrize(
+    ("ranks", "place", "expected"),
+    [
+        ((9,), "open()", "rank 9 is late, in open()."),
+        ((14, 9), "", "ranks 9 and 14 is late."),
+        ((3, 1, 2), "", "ranks 1, 2 and 3 is late."),
+    ],
+)
+def test_what_is_optional_is_left_out_where_a_name_has_no_value(ranks: tuple[int, ...], place: str, expected: str) -> None:
+    """`[[ ]]` stands around what is told only where all of its values are known; `{who}` names the ranks in words."""
+    late = rule({"fact": "rank.late"}, explain=text("{who} is late[[, in {place}]]."))
+    assert fired(late, facts=(fact("rank.late", *ranks, place=place),))[0].finding.explanation.en == expected
+
+
+def test_brackets_of_a_command_stay() -> None:
+    """They are the shell's."""
+    late = rule({"fact": "a"}, fixes=[{"title": text(), "command": "[[ -e {file} ]]", "risk": text(), "verify": text()}])
+    assert fired(late, facts=(fact("a"),))[0].finding.fixes[0].command == "[[ -e {file} ]]"
