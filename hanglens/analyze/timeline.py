@@ -24,6 +24,7 @@ SILENT = 1.0  # seconds without a line that are shown as silence
 
 _PROGRESS = frozenset({"progress.bar", "sglang.decode", "nccl_tests.row"})
 _ERRORS = frozenset({"ERROR", "CRITICAL", "FATAL"})
+_LAST_CALL = Text(en="last call recorded", zh="最后一次记录到的调用")
 _ZONE = re.compile(r"\d(Z|[+-]\d\d:\d\d)$")
 _YEARLESS = re.compile(r"\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?")
 
@@ -196,9 +197,13 @@ def _recorded(incident: Incident) -> Spans:
     end = max((dump.newest_ns for dump in dumps), default=0)
     for dump in dumps:
         made, last = _instant(dump.newest_ns), _instant(end)
-        yield TimelineSpan(rank=dump.rank, start=made, end=made, kind="progress", label="last call recorded", file=dump.ref.file)
+        yield TimelineSpan(
+            rank=dump.rank, start=made, end=made, kind="progress", label=_LAST_CALL.en, title=_LAST_CALL, file=dump.ref.file
+        )  # fmt: skip
         if end - dump.newest_ns > SILENT * 1e9:
-            yield TimelineSpan(rank=dump.rank, start=made, end=last, kind="silence", label="no more calls", file=dump.ref.file)
+            yield TimelineSpan(
+                rank=dump.rank, start=made, end=last, kind="silence", label=_LAST_CALL.en, title=_LAST_CALL, file=dump.ref.file
+            )
 
 
 def _instant(nanoseconds: int) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from hanglens.report.i18n import KINDS, STANDINGS, Lang, label, pick, those
 from hanglens.report.plain import cut
 from hanglens.report.stacktree import StackForest, StackNode
 from hanglens.report.timeline import Row, Timeline, length
 from hanglens.report.view import InputGroup, Matrix
-from hanglens.verdict import CollectiveCell, StackGroup, Surrounding
+from hanglens.verdict import CollectiveCell, StackGroup, Surrounding, TimelineSpan
 
 INNERMOST = 2  # frames of a place that are told
 FRAME = 160  # characters
@@ -32,12 +33,15 @@ def _row(row: Row, lang: Lang) -> str:
     parts = []
     for timed in sorted(last.values(), key=lambda timed: timed.start):
         span = timed.span
-        words = pick(span.title, lang) if span.title else _say(KINDS[span.kind], lang)
-        if span.kind in ("error", "timeout"):
-            words += f" {cut(span.label, LABEL)}"
+        words = pick(span.title, lang) if span.title else _words(span, lang)
         lasted = f" ({length(timed.end - timed.start)})" if span.kind == "silence" else ""
         parts.append(f"{span.start.rpartition('T')[2][:8]} {words}{lasted}")
     return " · ".join(parts)
+
+
+def _words(span: TimelineSpan, lang: Lang) -> str:
+    kind = "" if span.kind in ("stage", "progress") else _say(KINDS[span.kind], lang)
+    return " ".join(part for part in (kind, "" if span.kind == "silence" else cut(span.label, LABEL)) if part)
 
 
 def stack_lines(forest: StackForest, lang: Lang, most: int) -> list[str]:
@@ -77,16 +81,16 @@ def _standing(group: StackGroup, lang: Lang) -> str:
 
 
 def collective_lines(matrix: Matrix, lang: Lang) -> list[str]:
-    """The first sequence number at which the rows differ, else the last: what each row called there."""
+    """What each rank called at the first sequence number with an odd call, else the first at which ranks differ, else the last."""
     columns = [[cells[at] for _, cells in matrix.rows] for at in range(len(matrix.seqs))]
-    at = next((n for n, column in enumerate(columns) if _differs(column)), len(columns) - 1)
+    odd = (n for n, column in enumerate(columns) if any(cell and cell.odd for cell in column))
+    differing = (n for n, column in enumerate(columns) if len({cell and (cell.op, cell.size) for cell in column}) > 1)
+    at = next(chain(odd, differing), len(columns) - 1)
     name = matrix.table.name or matrix.table.id
-    rows = [f"    {those(ranks, lang)}: {_call(cells[at], lang)}" for ranks, cells in matrix.rows]
-    return [f"{name} #{matrix.seqs[at]}", *rows]
-
-
-def _differs(column: Sequence[CollectiveCell | None]) -> bool:
-    return len({cell and (cell.op, cell.size, cell.odd) for cell in column}) > 1
+    alike: dict[str, list[str]] = {}
+    for ranks, cells in matrix.rows:
+        alike.setdefault(_call(cells[at], lang), []).append(ranks)
+    return [f"{name} #{matrix.seqs[at]}", *(f"    {those(','.join(ranks), lang)}: {call}" for call, ranks in alike.items())]
 
 
 def _call(cell: CollectiveCell | None, lang: Lang) -> str:

@@ -12,7 +12,7 @@ def test_the_timeline_in_words() -> None:
     assert SHOWN.timeline
     lines = timeline_lines(SHOWN.timeline, "en", 9)
 
-    assert lines[3] == "rank 3: 02:10:58 stage · 02:11:09 silence (30 min 1 s)"
+    assert lines[3] == "rank 3: 02:10:58 build extension · 02:11:09 silence (30 min 1 s)"
     assert lines[4] == "job: 02:12:10 error probe failed: 503"
 
 

@@ -31,7 +31,7 @@ def test_the_verdict_comes_first_and_the_facts_follow() -> None:
         "Check  All four ranks print",
         "▶  3     running",
         "0-2   waiting  barrier",
-        "rank 3: 02:10:58 stage · 02:11:09 silence (30 min 1 s)",
+        "rank 3: 02:10:58 build extension · 02:11:09 silence (30 min 1 s)",
         "▶ rank 3: filelock.acquire, the same in every sample",
         "rank 1: ≠ all_reduce 1 scheduled",
         "ranks 0-2 → rank 3",
