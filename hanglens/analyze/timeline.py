@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import chain, groupby
 
+from msgspec import structs
+
 from hanglens.analyze.stages import track_of
 from hanglens.incident import Incident
 from hanglens.model import Event, Stamp
@@ -196,14 +198,13 @@ def _recorded(incident: Incident) -> Spans:
     dumps = sorted((dump for dump in incident.parsed.recorder_dumps if dump.newest_ns > 0 and dump.rank >= 0), key=lambda dump: dump.rank)
     end = max((dump.newest_ns for dump in dumps), default=0)
     for dump in dumps:
-        made, last = _instant(dump.newest_ns), _instant(end)
-        yield TimelineSpan(
+        made = _instant(dump.newest_ns)
+        call = TimelineSpan(
             rank=dump.rank, start=made, end=made, kind="progress", label=_LAST_CALL.en, title=_LAST_CALL, file=dump.ref.file
         )  # fmt: skip
+        yield call
         if end - dump.newest_ns > SILENT * 1e9:
-            yield TimelineSpan(
-                rank=dump.rank, start=made, end=last, kind="silence", label=_LAST_CALL.en, title=_LAST_CALL, file=dump.ref.file
-            )
+            yield structs.replace(call, end=_instant(end), kind="silence")
 
 
 def _instant(nanoseconds: int) -> str:
