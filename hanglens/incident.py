@@ -61,7 +61,7 @@ class Incident:
     """One incident, equal only to itself.
 
     `parsed` has global ranks filled in; `members` are the ranks, `others` the processes that are none. `groups` are the process groups by
-    name, with what every rank recorded of them.
+    name, with what every rank recorded of them. `several_hosts`: the first folder of every file's path stands for a host.
     """
 
     parsed: Parsed
@@ -70,6 +70,7 @@ class Incident:
     world_size: int | None = None
     world_known_by: str = ""
     groups: Mapping[str, Group] = field(default_factory=dict)
+    several_hosts: bool = False
 
     def member(self, rank: int) -> Member | None:
         """The member of that rank."""

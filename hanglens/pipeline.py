@@ -10,9 +10,9 @@ from functools import partial
 from hanglens import __version__
 from hanglens.advice import next_evidence, summary
 from hanglens.analyze import compute_facts, rows
+from hanglens.analyze.environment import environment
 from hanglens.analyze.ranks import build_incident
 from hanglens.analyze.stacks import without_twins
-from hanglens.analyze.surroundings import environment
 from hanglens.analyze.timeline import timeline
 from hanglens.bundle import Item
 from hanglens.dumps_given import nameless_dumps
@@ -56,7 +56,7 @@ def diagnose_parsed(parsed: Parsed, pack: RulePack, *, several_hosts: bool = Fal
         communicators=rows.communicators(incident),
         stack_groups=rows.stack_groups(incident),
         timeline=timeline(incident),
-        environment=tuple(environment(incident)),
+        environment=environment(incident),
         gaps=tuple(GapRow(what=gap.what, why=gap.why, how_to_collect=gap.how_to_collect) for gap in incident.parsed.gaps),
         next_evidence=next_evidence(conclusion, fired, facts, incident),
         inputs=rows.input_rows(incident),

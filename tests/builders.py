@@ -11,6 +11,7 @@ from functools import partial
 from math import prod
 
 from hanglens.analyze import compute_facts
+from hanglens.analyze.environment import environment
 from hanglens.analyze.groups import build_groups
 from hanglens.analyze.ranks import build_incident
 from hanglens.analyze.stacks import stand
@@ -22,6 +23,7 @@ from hanglens.knowledge.schema import Rule
 from hanglens.model import (
     STATES,
     Call,
+    Collection,
     Event,
     Frame,
     Gpu,
@@ -61,6 +63,7 @@ _COLUMNS = {
     Event: "events", Stack: "stacks", Process: "processes", Traceback: "tracebacks", Input: "inputs",
     GroupMembers: "group_members", GroupStatus: "group_statuses", RecorderDump: "recorder_dumps", RasReport: "ras_reports",
     Gpu: "gpus", GpuLink: "gpu_links", Setting: "settings",
+    Collection: "collections",
 }  # fmt: skip
 
 
@@ -144,6 +147,16 @@ def member(
     return Member(
         rank, pid=pid, process=process, standings=standings, collected=bool(samples or process) if collected is None else collected
     )
+
+
+def setting(name: str, value: str, file: str = "env.txt", line: int = 3, rank: int | None = None) -> Setting:
+    """A version, a switch, a size."""
+    return Setting(name, value, SourceRef(file, line), f"{name} {value}", rank)
+
+
+def gpu(index: int, name: str = "NVIDIA H100", *pids: int, used: int | None = None, total: int = 81920, file: str = "smi.txt") -> Gpu:
+    """A row of nvidia-smi; memory in MiB."""
+    return Gpu(index, name, SourceRef(file, 10 + index), memory_used=used, memory_total=None if used is None else total, pids=pids)
 
 
 def process(pid: int = 100, *, state: str = "", syscall: str = "", tracer: int | None = None, command: str = "", **environ: str) -> Process:
@@ -266,6 +279,13 @@ def facts(about: Incident | Parsed, analysis: Callable[[Incident], Iterator[Fact
     for fact in analysis(about) if analysis else (fact for same in compute_facts(about).values() for fact in same):
         found.setdefault(fact.name, []).append(fact)
     return found
+
+
+def surroundings(about: Incident) -> dict[str, tuple[str, str]]:
+    """The rows of the environment by name: the value, and the English remark of one that is marked."""
+    rows = environment(about)
+    assert len({row.name for row in rows}) == len(rows)
+    return {row.name: (row.value, row.unusual.en if row.unusual else "") for row in rows}
 
 
 def fact(name: str, *ranks: int, of_all: bool = False, **values: str | float | bool) -> Fact:

@@ -38,7 +38,7 @@ def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
     chosen = _complete(resolve(list(claims(parsed, world, scope_of, pid_of_group))), parsed, scope_of, processes, world)
     parsed = _with_ranks(parsed, scope_of, chosen, pid_of_group)
     members, others = _members(parsed, scope_of, chosen, processes, world)
-    return Incident(parsed, tuple(members), tuple(others), world, known_by, build_groups(parsed))
+    return Incident(parsed, tuple(members), tuple(others), world, known_by, build_groups(parsed), several_hosts)
 
 
 class _Scopes(dict[str, str]):

@@ -1,16 +1,15 @@
-"""The environment: versions, GPUs and how they are joined, transports, and what of it is unusual."""
+"""The environment as facts that rules may ask for: versions, GPUs and how they are joined, transports."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from hanglens.analyze.cite import cite, cite_event
 from hanglens.analyze.stages import track_of
 from hanglens.incident import Incident
-from hanglens.verdict import Fact, Surrounding, Text
+from hanglens.verdict import Fact
 
-_TRANSPORTS = {"direct shared memory": "SHM"}
+TRANSPORTS = {"direct shared memory": "SHM"}
 _BUSY, _IDLE = 95, 5  # percent of utilisation
 
 
@@ -34,7 +33,7 @@ def surrounding_facts(incident: Incident) -> Iterator[Fact]:
     for event in parsed.events:
         name, value = {"nccl.version": ("nccl.version", event.fields.get("version", "")),
                        "nccl.channel": ("nccl.transport", event.fields.get("transport", ""))}.get(event.name, ("", ""))  # fmt: skip
-        value = _TRANSPORTS.get(value, value)
+        value = TRANSPORTS.get(value, value)
         if name and (name, value) not in seen:
             seen.add((name, value))
             yield Fact(name=name, values={"value": value}, evidence=(cite_event(event),))
@@ -62,35 +61,3 @@ def _one_idle_gpu(incident: Incident) -> Iterator[Fact]:
     if len(idle) == 1 and len(busy) == len(gpus) - 1 and len(busy) >= 2:
         cited = tuple(cite(gpu.ref, gpu.text) for gpu in (*idle, *busy[:2]))
         yield Fact(name="gpu.one_idle", values={"index": idle[0].index, "others": len(busy)}, evidence=cited)
-
-
-def environment(incident: Incident) -> list[Surrounding]:
-    """Versions, GPUs and switches for the report; more than one value of what should be one is marked."""
-    values: dict[str, list[tuple[str, str, int | None]]] = defaultdict(list)
-    for setting in incident.parsed.settings:
-        values[setting.name].append((setting.value, setting.ref.file, setting.ref.line))
-    for event in incident.parsed.events:
-        if event.name == "nccl.version":
-            values["nccl.version"].append((event.fields["version"], event.ref.file, event.ref.line))
-        elif event.name == "nccl.network":
-            values["nccl.network"].append((event.fields["network"], event.ref.file, event.ref.line))
-        elif event.name == "nccl.switch":
-            values[event.fields["name"]].append((event.fields["value"], event.ref.file, event.ref.line))
-    for gpu in incident.parsed.gpus:
-        values["gpu.name"].append((gpu.name, gpu.ref.file, gpu.ref.line))
-    rows = []
-    for name in sorted(values):
-        different = list(dict.fromkeys(value for value, _, _ in values[name]))
-        _, file, line = values[name][0]
-        unusual = Text(en="differs within the job", zh="在同一任务内不一致") if len(different) > 1 and name in _ONE_VALUE else None
-        rows.append(Surrounding(name=name, value=", ".join(different[:6]), unusual=unusual, file=file, line=line))
-    links = incident.parsed.gpu_links
-    if links:
-        kinds = sorted({link.kind for link in links})
-        pcie = Text(en="GPUs joined over PCIe without NVLink", zh="GPU 之间仅有 PCIe，没有 NVLink")
-        rows.append(Surrounding(name="topology", value=", ".join(kinds), file=links[0].ref.file, line=links[0].ref.line,
-                                unusual=None if any(kind.startswith("NV") for kind in kinds) else pcie))  # fmt: skip
-    return rows
-
-
-_ONE_VALUE = {"nccl.version", "nccl.network", "torch.version", "driver.version", "gpu.name", "lmdeploy.version"}

@@ -23,6 +23,7 @@ _QUERY = re.compile(r"(?:index|name|uuid|timestamp|count|pstate|driver_version|[
 _AMOUNT = re.compile(r"\d+")
 _TOPOLOGY = re.compile(r"\s*GPU0(?:\s+(?:GPU|NIC)\d+|\s+mlx\d_\d+)*(?:\s+CPU Affinity|\s*$)")
 _LINKS = re.compile(r"\s*(?P<a>GPU\d+|NIC\d+|mlx\d_\d+)\s+(?P<cells>(?:NV\d+|X|PIX|PXB|PHB|NODE|SYS|SOC)\b.*)")
+_LINK = re.compile(r"NV\d+|PIX|PXB|PHB|NODE|SYS|SOC")  # `topo -p2p` prints a matrix of the same form, of OK and NS
 _FABRIC = re.compile(r"\s+(?P<name>State|Status)\s+: (?P<value>.{1,80})")
 
 
@@ -146,7 +147,7 @@ class _Topology:
         cells = zip(self._columns, found["cells"].split(), strict=False)
         ref, a = SourceRef(self._file, line.number), found["a"]
         pairs = ((_gpu(a), _gpu(b), kind) for b, kind in cells)
-        self._links += [GpuLink(a, b, kind, ref, line.message) for a, b, kind in pairs if 0 <= a < b]
+        self._links += [GpuLink(a, b, kind, ref, line.message) for a, b, kind in pairs if 0 <= a < b and _LINK.fullmatch(kind)]
         return True
 
     def close(self) -> Parsed:

@@ -1,10 +1,10 @@
-"""Versions, topology, transports, and GPUs of which one idles."""
+"""Versions, topology and transports as facts, and GPUs of which one idles."""
 
 from __future__ import annotations
 
 import pytest
 
-from hanglens.analyze.surroundings import environment, surrounding_facts
+from hanglens.analyze.surroundings import surrounding_facts
 from hanglens.incident import Member
 from hanglens.model import Gpu, GpuLink, Setting, SourceRef
 from hanglens.verdict import Fact
@@ -74,12 +74,3 @@ def test_the_engines_version_is_the_version_of_the_engine_seen() -> None:
     values = [Setting("lmdeploy.version", "0.7.1", REF), Setting("vllm.version", "0.9.0", REF), event("x", source="lmdeploy")]
     found = told(*values)
     assert (found["engine.name"][0].values["value"], [fact.values["value"] for fact in found["engine.version"]]) == ("lmdeploy", ["0.7.1"])
-
-
-def test_what_differs_within_the_job_is_marked() -> None:
-    """Two NCCL versions in one job are unusual, two values of an ordinary switch are only listed."""
-    values = [event("nccl.version", version=v) for v in ("2.20.5", "2.21.5")]
-    values += [event("nccl.switch", name_="NCCL_DEBUG", value=v) for v in ("INFO", "WARN")]
-    links = [GpuLink(0, 1, "SYS", REF, "GPU0 SYS")]
-    rows = {row.name: (row.value, row.unusual is not None) for row in environment(incident(evidence=parsed(*values, *links)))}
-    assert rows == {"nccl.version": ("2.20.5, 2.21.5", True), "NCCL_DEBUG": ("INFO, WARN", False), "topology": ("SYS", True)}

@@ -126,6 +126,12 @@ def test_topology() -> None:
     assert [(k.a, k.b, k.kind, k.ref.line) for k in links] == [(0, 1, "NV4", 3), (0, 2, "SYS", 3), (1, 2, "PHB", 4)]
 
 
+def test_peer_access_is_no_link() -> None:
+    """`nvidia-smi topo -p2p` prints a matrix of the same form, of OK and NS, which says nothing of how GPUs are joined."""
+    text = "\tGPU0\tGPU1\tGPU2\n GPU0\tX\tOK\tNS\n GPU1\tOK\tX\tOK\n GPU2\tNS\tOK\tX\n\nLegend:\n  X    = Self\n"
+    assert read(text).gpu_links == ()
+
+
 def test_fabric_state() -> None:
     """The state and status of the NVSwitch fabric are settings; other states of `nvidia-smi -q` are not."""
     fabric = "    Fabric\n        State                             : In Progress\n        Status                            : N/A\n"
