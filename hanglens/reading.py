@@ -13,7 +13,7 @@ from hanglens.errors import InputError
 from hanglens.limits import Limits
 from hanglens.model import Gap, Parsed
 from hanglens.parse.dump_readers import DumpReaders
-from hanglens.parse.files import build_index, read_item
+from hanglens.parse.files import read_item
 
 if TYPE_CHECKING:
     from hanglens.knowledge.load import RulePack
@@ -38,6 +38,8 @@ def read_paths(
 
 def search_index(pack: RulePack) -> PatternIndex:
     """What the lines of texts are searched for."""
+    from hanglens.parse.kinds import build_index  # and with it all parsers
+
     return build_index(pattern for rule in pack.rules for pattern in rule.patterns())
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from hanglens.model import Input, Parsed
 from hanglens.parse.blocks import Place
 
 _SUFFIX = re.compile(r"(?i)\.(?:gz|zst|xz|bz2)$")
@@ -33,3 +34,13 @@ def read_place(path: str) -> Place:
 def _group(name: str) -> str:
     stem, _, rest = name.partition(".")
     return stem if _KIND.match(rest) or (rest and _PROCESS.match(stem)) else ""
+
+
+def input_of(place: Place, kind: str, size: int) -> Input:
+    """The row of a file that was recognised as a kind."""
+    return Input(file=place.file, kind=kind, bytes=size, group=place.group, pid=place.pid, rank=place.rank)
+
+
+def with_input(parsed: Parsed, place: Place, kind: str, size: int) -> Parsed:
+    """What was read of a file, and its row."""
+    return Parsed.total([Parsed(inputs=(input_of(place, kind, size),)), parsed])

@@ -13,7 +13,8 @@ from hanglens.model import Parsed, SourceRef
 from hanglens.parse.blocks import Place
 from hanglens.parse.dump_readers import DumpReaders
 from hanglens.parse.dumps import MAX_FRAMES
-from hanglens.parse.files import build_index, read_item
+from hanglens.parse.files import read_item
+from hanglens.parse.kinds import build_index
 from hanglens.parse.pyspy_file import LARGEST, is_pyspy_file, read_pyspy_file
 from hanglens.parse.text import read_text
 from hanglens.scan import Pattern

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hanglens.errors import InputError
 from hanglens.model import Parsed
 from hanglens.parse.dump_readers import DumpReaders
-from hanglens.parse.files import build_index, read_item
+from hanglens.parse.files import read_item
+from hanglens.parse.kinds import build_index
 from hanglens.scan import Pattern
 
 INDEX = build_index([Pattern("mark", "mark it")])
