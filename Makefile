@@ -7,7 +7,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
 DIST    := build/wheel
-SOURCES := pyproject.toml README.md LICENSE $(shell find hanglens/. rules/. ! -name __pycache__ ! -name '*.pyc')  # folders too: a file may vanish
+SOURCES := pyproject.toml hatch_build.py README.md LICENSE $(shell find hanglens/. rules/. ! -name __pycache__ ! -name '*.pyc')  # folders too: a file may vanish
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test lint types layers rules check gold bench conformance clean

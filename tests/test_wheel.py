@@ -36,13 +36,24 @@ def test_tests_run_on_the_installed_package() -> None:
 
 
 def test_wheel_carries_every_rule(root: Path) -> None:
-    """Each file of rules/ (rules, tables, README) lies in the wheel's hanglens/_rules, byte for byte, and nothing else does."""
+    """Each file of rules/ (rules, tables, README) lies in the wheel's hanglens/_rules, byte for byte, beside their JSON."""
     rules, packaged = root / "rules", PACKAGE / "_rules"
 
     assert {"README.md", "facts.yaml"} <= _files_under(rules)
-    assert _files_under(rules) == _files_under(packaged)
+    assert _files_under(rules) | {"compiled.json"} == _files_under(packaged)
     assert all((rules / name).read_bytes() == (packaged / name).read_bytes() for name in _files_under(rules))
     assert any(packaged.glob("*/*.yaml"))
+
+
+def test_a_start_reads_no_yaml() -> None:
+    """What the wheel carries as JSON is used: rules and tables are there without a YAML parser."""
+    load = "from hanglens.knowledge import load, tables; n = len(load.load_rules().rules); tables.load_tracks(); tables.load_frames()"
+    code = f"import sys; {load}; print(n, 'yaml' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    number, parsed = done.stdout.split()
+    assert int(number) > 100
+    assert parsed == "False"
 
 
 def test_wheel_carries_every_file_of_the_package(root: Path) -> None:

@@ -1,16 +1,14 @@
-"""Where packaged data lies, and rule packs read from it: a broken file is named, and the rest of the pack loads."""
+"""Rule packs: a broken file is named, and the rest of the pack loads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
-from hanglens.errors import HangLensError, RuleError, UsageError
-from hanglens.knowledge.rulefile import FieldError, make_rule
-from hanglens.knowledge.schema import CATEGORIES, Rule
-from hanglens.knowledge.yamlfile import line_of, read_yaml
+from hanglens.errors import RuleError, UsageError
+from hanglens.knowledge.packaged import compiled, packaged
+from hanglens.knowledge.schema import CATEGORIES, Plain, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +23,11 @@ class RulePack:
         return next((rule for rule in self.rules if rule.id == rule_id), None)
 
 
-def packaged(*parts: str) -> Path:
-    """A packaged file or folder: inside the installed package, or in the checkout that it is run from."""
-    inside = Path(str(files("hanglens"))) / "_rules"
-    checkout = Path(str(files("hanglens"))).parent
-    if not inside.is_dir() and _is_checkout(checkout):
-        inside = checkout / "rules"
-    if not inside.is_dir():
-        raise HangLensError("the packaged rules are missing from this installation", "install hanglens again")
-    return inside.joinpath(*parts)
-
-
-def _is_checkout(folder: Path) -> bool:
-    project = folder / "pyproject.toml"
-    return project.is_file() and 'name = "hanglens"' in project.read_text(encoding="utf-8")
-
-
 def load_rules(extra: Iterable[Path] = (), *, builtin: bool = True) -> RulePack:
     """The packaged rules and those of other folders; a later pack's rule replaces one of the same id."""
-    folders = [*([packaged()] if builtin else []), *extra]
-    rules: dict[str, Rule] = {}
+    made = compiled() if builtin else None
+    folders = [*([packaged()] if builtin and not made else []), *extra]
+    rules = {rule.id: rule for rule in made.rules} if made else {}
     problems: list[RuleError] = []
     for folder in folders:
         if not folder.is_dir():
@@ -60,6 +43,9 @@ def load_rules(extra: Iterable[Path] = (), *, builtin: bool = True) -> RulePack:
 
 def load_rule(path: Path, folder: Path) -> Rule:
     """One rule file; raises RuleError with the line and the field that are wrong."""
+    from hanglens.knowledge.rulefile import FieldError, make_rule
+    from hanglens.knowledge.yamlfile import line_of, read_yaml
+
     name = path.relative_to(folder.parent).as_posix() if folder.name != "_rules" else path.relative_to(folder).as_posix()
     rule_id = f"{path.parent.name}/{path.stem}"
     data = read_yaml(path, name)
@@ -71,7 +57,16 @@ def load_rule(path: Path, folder: Path) -> Rule:
         raise RuleError(error.message, file=name, line=line_of(path, error.field), field=error.field) from None
 
 
+def load_table(name: str) -> dict[str, Plain]:
+    """A file of the top folder of the packaged rules: `facts.yaml`, `stages.yaml`, `frames.yaml`."""
+    if made := compiled():
+        return made.tables[name]
+    from hanglens.knowledge.yamlfile import read_yaml
+
+    return read_yaml(packaged(name), name)
+
+
 def load_facts() -> dict[str, str]:
     """The facts that rules may ask for, with what each is about."""
-    data = read_yaml(packaged("facts.yaml"), "facts.yaml")
+    data = load_table("facts.yaml")
     return {name: str(entry.get("about", "")) if isinstance(entry, dict) else "" for name, entry in data.items()}

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args
 import msgspec
 
 from hanglens.errors import RuleError
-from hanglens.knowledge.load import packaged
+from hanglens.knowledge.packaged import packaged
 from hanglens.knowledge.yamlfile import line_of, read_yaml
 from hanglens.verdict import Text, Value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import cast, get_args
 
 from hanglens.knowledge.schema import (
@@ -19,13 +20,13 @@ from hanglens.knowledge.schema import (
     Not,
     On,
     PatternCondition,
+    Plain,
     Rule,
     Sequence,
     Snippet,
     StackCondition,
     children,
 )
-from hanglens.knowledge.yamlfile import Plain
 from hanglens.scan import Pattern, fault
 from hanglens.verdict import CONFIDENCES, Confidence, Fix, Role, Text, Verdict
 
@@ -161,9 +162,10 @@ def _pattern(item: Mapping[str, Plain], field: str, path: str, rule_id: str) -> 
     )
     if not all(pattern.literals):
         raise FieldError("an empty literal stands in every line", f"{field}.literal")
-    if not pattern.required():
+    literals = pattern.required()
+    if not literals:
         raise FieldError("no constant piece of four characters or more: write one, or name it with `literal:`", f"{field}.pattern")
-    return PatternCondition(path, pattern, on)
+    return PatternCondition(path, replace(pattern, literals=literals), on)
 
 
 def _fact(item: Mapping[str, Plain], field: str, path: str) -> FactCondition:

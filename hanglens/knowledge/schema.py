@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from hanglens.scan import Pattern
 from hanglens.verdict import Confidence, Fix, Role, Text, Verdict
@@ -20,8 +21,15 @@ CATEGORIES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class PatternCondition:
+Scalar = str | int | float | bool
+Plain = None | Scalar | list["Plain"] | dict[str, "Plain"]  # what a YAML file of ours may hold
+
+
+class Part(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A part of a rule. The wheel carries all rules as JSON of these values (`hanglens.knowledge.compiled`)."""
+
+
+class PatternCondition(Part, frozen=True, tag=True):
     """Some line of `pattern.sources` matches. Events of it carry `pattern.name`."""
 
     path: str
@@ -29,8 +37,7 @@ class PatternCondition:
     on: On = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StackCondition:
+class StackCondition(Part, frozen=True, tag=True):
     """Some thread's frames, joined by newlines and innermost first, match `expression`."""
 
     path: str
@@ -38,46 +45,41 @@ class StackCondition:
     on: On = ""
 
 
-@dataclass(frozen=True, slots=True)
-class FactCondition:
+class FactCondition(Part, frozen=True, tag=True):
     """Some fact of that name compares as asked; `None` does not compare."""
 
     path: str
     fact: str
-    equals: str | float | bool | None = None
-    above: float | None = None
-    below: float | None = None
+    equals: Scalar | None = None
+    above: int | float | None = None
+    below: int | float | None = None
     matches: str | None = None
-    where: Mapping[str, str | float | bool] = field(default_factory=dict)
+    where: Mapping[str, Scalar] = {}
     on: On = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AllOf:
+class AllOf(Part, frozen=True, tag=True):
     """Every child holds."""
 
     path: str
     children: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(Part, frozen=True, tag=True):
     """At least one child holds."""
 
     path: str
     children: tuple[Condition, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(Part, frozen=True, tag=True):
     """The child does not hold; also true where nothing was collected that could tell."""
 
     path: str
     child: Condition
 
 
-@dataclass(frozen=True, slots=True)
-class Count:
+class Count(Part, frozen=True, tag=True):
     """As many lines or facts of the child as asked."""
 
     path: str
@@ -86,8 +88,7 @@ class Count:
     at_most: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Part, frozen=True, tag=True):
     """The steps in this order in one file; `never` must not follow them, and with `silence` nothing of that program does."""
 
     path: str
@@ -99,8 +100,7 @@ class Sequence:
 Condition = PatternCondition | StackCondition | FactCondition | AllOf | AnyOf | Not | Count | Sequence
 
 
-@dataclass(frozen=True, slots=True)
-class NextStep:
+class NextStep(Part, frozen=True):
     """What to collect while the rule is only possible. `unless` is the fact that shows that it was collected already."""
 
     what: Text
@@ -108,16 +108,14 @@ class NextStep:
     unless: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Snippet:
+class Snippet(Part, frozen=True):
     """A test inside a rule: files by name, and the confidence the match must have, if any is asked."""
 
     files: Mapping[str, str]
     confidence: Confidence | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Part, frozen=True):
     """One rule file. See rules/README.md for what the fields mean."""
 
     id: str
@@ -127,7 +125,7 @@ class Rule:
     explain: Text
     role: Role = "cause"
     verdict: Verdict = "hung"
-    applies: Mapping[str, str] = field(default_factory=dict)
+    applies: Mapping[str, str] = {}
     confirmed: tuple[str, ...] = ()
     likely: tuple[str, ...] = ()
     against: tuple[Condition, ...] = ()

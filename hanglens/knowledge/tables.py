@@ -9,8 +9,8 @@ from typing import cast
 
 import regex
 
-from hanglens.knowledge.load import packaged
-from hanglens.knowledge.yamlfile import Plain, read_yaml
+from hanglens.knowledge.load import load_table
+from hanglens.knowledge.schema import Plain
 from hanglens.scan import Pattern
 from hanglens.verdict import Text
 
@@ -76,13 +76,13 @@ _EXPRESSIONS = ("transparent", "landmarks", "slow_work", "helper_frames", "helpe
 @lru_cache(maxsize=1)
 def load_tracks() -> tuple[Track, ...]:
     """All tracks of rules/stages.yaml."""
-    return tuple(_track(name, _record(entry)) for name, entry in read_yaml(packaged("stages.yaml"), "stages.yaml").items())
+    return tuple(_track(name, _record(entry)) for name, entry in load_table("stages.yaml").items())
 
 
 @lru_cache(maxsize=1)
 def load_frames() -> FrameTable:
     """The table of rules/frames.yaml."""
-    data = read_yaml(packaged("frames.yaml"), "frames.yaml")
+    data = load_table("frames.yaml")
     kinds, callers = ([_record(entry) for entry in cast(list[Plain], data[name])] for name in ("frames", "callers"))
     return FrameTable(
         kinds=tuple((str(entry["kind"]), regex.compile(str(entry["match"]))) for entry in kinds),

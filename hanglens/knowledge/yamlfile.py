@@ -7,8 +7,8 @@ from pathlib import Path
 import yaml
 
 from hanglens.errors import RuleError
+from hanglens.knowledge.schema import Plain
 
-Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LARGEST = 1 << 20  # bytes
 SURELY_FLAT = 16 << 10  # bytes that cannot nest so deeply that libyaml's composer, which recurses, runs out of stack

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -88,7 +87,7 @@ def _candidate(rule: Rule, seen: Observed) -> Candidate | None:
     pids = tuple(sorted(match.pids)) if rule.culprits == "matched" else ()
     return Candidate(
         rule=rule, finding=finding, culprits=tuple(sorted(culprits)), pids=pids, on_lines=match.on_lines, against=len(against),
-        next=tuple(replace(step, command=_fill(step.command, values, keep=True)) for step in rule.next),
+        next=tuple(msgspec.structs.replace(step, command=_fill(step.command, values, keep=True)) for step in rule.next),
     )  # fmt: skip
 
 

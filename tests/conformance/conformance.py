@@ -18,7 +18,8 @@ from zipfile import ZipFile
 
 import click
 
-from hanglens.knowledge.load import load_rules, packaged
+from hanglens.knowledge.load import load_rules
+from hanglens.knowledge.packaged import packaged
 from hanglens.knowledge.tables import load_tracks
 from hanglens.knowledge.yamlfile import Plain, read_yaml
 from hanglens.parse import engines, lmdeploy, nccl, torch

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hanglens.errors import HangLensError, RuleError, UsageError
-from hanglens.knowledge import load
-from hanglens.knowledge.load import load_facts, load_rule, load_rules, packaged
+from hanglens.errors import RuleError, UsageError
+from hanglens.knowledge.load import load_facts, load_rule, load_rules
 
 RULE = "title: {en: %s}\nwhen: {pattern: some words}\nexplain: {en: E}\ntests: {match: [some words]}\n"
 
@@ -20,12 +19,6 @@ def write(folder: Path, **rules: str) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return folder
-
-
-def install(monkeypatch: pytest.MonkeyPatch, package: Path) -> None:
-    """Pretend that hanglens lies in that folder."""
-    package.mkdir(parents=True, exist_ok=True)
-    monkeypatch.setattr(load, "files", lambda _: package)
 
 
 def test_the_packaged_rules_load() -> None:
@@ -104,34 +97,6 @@ def test_a_rule_that_cannot_be_read(tmp_path: Path) -> None:
     """A file that vanished is a RuleError."""
     with pytest.raises(RuleError, match="cannot be read"):
         load_rule(tmp_path / "oom" / "a.yaml", tmp_path)
-
-
-def test_rules_of_an_installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In an installation the rules lie inside the package, also if a folder `rules` lies beside it."""
-    write(tmp_path / "site-packages" / "hanglens" / "_rules", oom__a=RULE % "A")
-    write(tmp_path / "site-packages" / "rules", oom__b=RULE % "B")
-    install(monkeypatch, tmp_path / "site-packages" / "hanglens")
-    assert packaged("oom", "a.yaml") == tmp_path / "site-packages" / "hanglens" / "_rules" / "oom" / "a.yaml"
-    assert [(rule.id, rule.file) for rule in load_rules().rules] == [("oom/a", "oom/a.yaml")]
-
-
-def test_rules_of_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a checkout they lie beside the package."""
-    write(tmp_path / "rules", oom__a=RULE % "A")
-    (tmp_path / "pyproject.toml").write_text('[project]\nname = "hanglens"\n', encoding="utf-8")
-    install(monkeypatch, tmp_path / "hanglens")
-    assert packaged() == tmp_path / "rules"
-
-
-@pytest.mark.parametrize("project", [None, '[project]\nname = "other"\n'])
-def test_rules_of_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: str | None) -> None:
-    """A folder `rules` that happens to lie beside an installation is not ours."""
-    write(tmp_path / "rules", oom__a=RULE % "A")
-    if project:
-        (tmp_path / "pyproject.toml").write_text(project, encoding="utf-8")
-    install(monkeypatch, tmp_path / "hanglens")
-    with pytest.raises(HangLensError, match="install hanglens again"):
-        packaged("stages.yaml")
 
 
 def test_facts_say_what_they_are_about() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hanglens.errors import RuleError
-from hanglens.knowledge.load import load_rules, packaged
+from hanglens.knowledge.load import load_rules
+from hanglens.knowledge.packaged import packaged
 from hanglens.knowledge.prepare import ENGINES, Setting, filled, load_preparation
 from hanglens.verdict import Text
 

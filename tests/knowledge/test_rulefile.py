@@ -82,7 +82,7 @@ def test_conditions(tmp_path: Path) -> None:
     assert isinstance(when, AnyOf)
     warns, both, not_, count, sequence = when.children
     assert warns == PatternCondition(
-        "any.0", Pattern("oom/a#any.0", r"some words (?P<n>\d+)", frozenset({"nccl"}), "WARN"), on="every rank"
+        "any.0", Pattern("oom/a#any.0", r"some words (?P<n>\d+)", frozenset({"nccl"}), "WARN", ("some words ",)), on="every rank"
     )
     assert isinstance(both, AllOf)
     assert isinstance(both.children[0], PatternCondition)
