@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hanglens.incident import Incident
+from hanglens.ranges import ranges
 from hanglens.verdict import NextEvidence, Text
 
 MOST_NAMED = 16  # runs of ranks that are written out
@@ -26,21 +27,9 @@ def other_dumps(incident: Incident) -> list[NextEvidence]:
     lacking = sorted({rank for group in incident.groups.values() for rank in group.members} - dumped)
     if not lacking:
         return []
-    ranks = f"rank{'s' * (len(lacking) > 1)} {_runs(lacking)}"
+    ranks = f"rank{'s' * (len(lacking) > 1)} {ranges(lacking, MOST_NAMED)}"
     what = Text(
         en=f"The flight-recorder dumps of {ranks} too; each host keeps those of its ranks beside the ones given here",
-        zh=f"rank {_runs(lacking)} 的 flight recorder dump；每台主机把自己的 rank 的 dump 保存在与这些 dump 相同的位置",
+        zh=f"rank {ranges(lacking, MOST_NAMED)} 的 flight recorder dump；每台主机把自己的 rank 的 dump 保存在与这些 dump 相同的位置",
     )
     return [NextEvidence(what=what, command="hanglens analyze <a folder with the dumps of all ranks>")]
-
-
-def _runs(ranks: list[int]) -> str:
-    """`0-2, 4`."""
-    runs: list[list[int]] = []
-    for rank in ranks:
-        if runs and runs[-1][-1] == rank - 1:
-            runs[-1] = [runs[-1][0], rank]
-        else:
-            runs.append([rank])
-    told = [str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs]
-    return ", ".join(told[:MOST_NAMED]) + (", …" if len(told) > MOST_NAMED else "")

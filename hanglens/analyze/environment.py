@@ -28,7 +28,7 @@ def environment(incident: Incident) -> tuple[Surrounding, ...]:
     return (
         *version_rows(incident, holders),
         *gpu_rows(incident, holders),
-        *topology_rows(incident),
+        *topology_rows(incident, holders),
         *parallel_rows(incident, holders, several_hosts=several),
         *_shared_memory(incident),
         *_network(incident, holders),

@@ -6,15 +6,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from hanglens.analyze.holders import Holders, different, runs, short
+from hanglens.analyze.holders import Holders, different, short
 from hanglens.incident import Incident
 from hanglens.model import Gpu, Setting
+from hanglens.ranges import ranges
 from hanglens.verdict import Surrounding, Text
 
 _MOST_MODELS = 3
 _MOST_ON_A_HOST = 16  # more rows than that are one GPU read again and again, without its index
 _NEARLY_FULL = 512  # MiB free; NCCL takes some hundred for its buffers
 
+_MOST_PIECES = 8  # of a list of GPUs
+_DISPLAY = "DGX Display"  # the card of a DGX Station that only draws
 _MODELS = Text(en="different models: where a job uses both, the slower one sets the pace, and peer access between them may be missing",
                zh="型号不一致：若任务同时使用，速度取决于较慢的卡，且二者之间可能无法 P2P")  # fmt: skip
 
@@ -69,7 +72,8 @@ def _counted(found: Sequence[Card]) -> bool:
 def _used(incident: Incident, found: list[Card]) -> list[Card]:
     """The GPUs that the job's processes are on, where that is known; else all of them."""
     ours = {member.pid for member in (*incident.members, *incident.others) if member.pid is not None}
-    return [card for card in found if ours.intersection(card.last.pids)] or found
+    computing = [card for card in found if not any(_DISPLAY in name for name in card.names)]
+    return [card for card in computing if ours.intersection(card.last.pids)] or computing
 
 
 def _listed(settings: Sequence[Setting]) -> Iterator[Surrounding]:
@@ -102,7 +106,7 @@ def _gib(mib: int) -> str:
 
 
 def _full(full: Sequence[Card]) -> Text | None:
-    indices = runs(card.last.index for card in full)
+    indices = ranges((card.last.index for card in full), _MOST_PIECES)
     return Text(en=f"GPU {indices} has less than {_NEARLY_FULL} MiB left, and the next allocation may fail",
                 zh=f"GPU {indices} 剩余显存不足 {_NEARLY_FULL} MiB，后续分配可能失败") if full else None  # fmt: skip
 
@@ -120,7 +124,7 @@ def _shared(incident: Incident, found: Sequence[Card]) -> Text | None:
     }  # fmt: skip
     if not strangers:
         return None
-    pids, gpus = ", ".join(map(str, sorted(strangers)[:_MOST_MODELS])), runs(strangers.values())
+    pids, gpus = ", ".join(map(str, sorted(strangers)[:_MOST_MODELS])), ranges(strangers.values(), _MOST_PIECES)
     return Text(
         en=f"GPU {gpus} also runs pid {pids}, which the job did not start: memory and load are shared with it",
         zh=f"GPU {gpus} 上还有 pid {pids}，并非该任务启动：显存与算力由其共享",

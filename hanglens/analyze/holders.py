@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from hanglens.incident import Incident
 from hanglens.model import Event, Setting, SourceRef
+from hanglens.ranges import ranges
 from hanglens.verdict import Text
 
 _MOST_NAMES = 3  # of hosts or files behind one value
@@ -66,14 +67,19 @@ def different(held: Iterable[Held]) -> list[str]:
 
 
 def who_has_which(held: Sequence[Held]) -> Text | None:
-    """`2.18.3 on ranks 0-3, 2.20.5 on ranks 4-7`; None where there is one value, or the holders of several are not told apart."""
+    """`2.18.3 on ranks 0-3, 2.20.5 on ranks 4-7`; None where there is one value, or the holders of several are not told apart.
+
+    One that has two values has run twice, and the values of two runs are not to be compared.
+    """
     values = different(held)
     for describe, key_of in _LEVELS:
         owners: dict[str, set[int | str]] = {value: set() for value in values}
         for one in held:
             if key := key_of(one):
                 owners[one.value].add(key[0])
-        if len(values) > 1 and all(owners.values()) and sum(map(len, owners.values())) == len(set().union(*owners.values())):
+        if sum(map(len, owners.values())) > len(set().union(*owners.values())):
+            return None
+        if len(values) > 1 and all(owners.values()):
             return _told(owners, describe)
     return None
 
@@ -94,20 +100,8 @@ def short(value: str) -> str:
     return value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…"
 
 
-def runs(numbers: Iterable[int]) -> str:
-    """Ranks or GPUs as people write them: `0-3,5`."""
-    found: list[list[int]] = []
-    for number in sorted(set(numbers)):
-        if found and number == found[-1][1] + 1:
-            found[-1][1] = number
-        else:
-            found.append([number, number])
-    parts = [str(a) if a == b else f"{a}-{b}" for a, b in found]
-    return ",".join(parts[:_MOST_RUNS]) + (",…" if len(parts) > _MOST_RUNS else "")
-
-
 def _on_ranks(found: set[int | str]) -> Text:
-    ranks = runs(rank for rank in found if isinstance(rank, int))
+    ranks = ranges((rank for rank in found if isinstance(rank, int)), _MOST_RUNS)
     return Text(en=f"on rank{'s' if len(found) > 1 else ''} {ranks}", zh=f"rank {ranks} ")
 
 

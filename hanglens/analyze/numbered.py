@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -36,7 +36,17 @@ def _named(dump: RecorderDump, numbers: Mapping[str, int]) -> RecorderDump:
 
 
 def _numbers(parsed: Parsed) -> Iterator[tuple[str, int]]:
-    """The numbers of folders in which every dump is named by one that its content does not contradict."""
+    """The numbers of folders in which every dump is named by one that its content does not contradict.
+
+    None at all where two folders would give the same number: each host counts its own ranks from 0, or they are two sets of dumps.
+    """
+    found = list(_of_folders(parsed))
+    numbers = Counter(number for _, number in found)
+    if all(times == 1 for times in numbers.values()):
+        yield from found
+
+
+def _of_folders(parsed: Parsed) -> Iterator[tuple[str, int]]:
     folders: dict[str, list[RecorderDump]] = defaultdict(list)
     for dump in parsed.recorder_dumps:
         folders[dump.ref.file.rpartition("/")[0]].append(dump)

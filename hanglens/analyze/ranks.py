@@ -54,7 +54,7 @@ class _Scopes(dict[str, str]):
 
 
 def _last_runs(parsed: Parsed) -> Parsed:
-    """Of a log that holds several runs of an engine, the events and tracebacks of the last one."""
+    """Of a log that holds several runs of an engine, the events, tracebacks and last lines of the last one."""
     starts: dict[str, list[int]] = defaultdict(list)
     for event in parsed.events:
         if event.name in _RUN_STARTS and event.speaker.pid is None and event.ref.line:
@@ -62,7 +62,8 @@ def _last_runs(parsed: Parsed) -> Parsed:
     begin = {file: lines[-1] for file, lines in starts.items() if len(lines) > 1}
     events = tuple(e for e in parsed.events if (e.ref.line or 0) >= begin.get(e.ref.file, 0))
     tracebacks = tuple(t for t in parsed.tracebacks if (t.ref.line or 0) >= begin.get(t.ref.file, 0))
-    return replace(parsed, events=events, tracebacks=tracebacks)
+    inputs = tuple(replace(i, tail=tuple(e for e in i.tail if (e.ref.line or 0) >= begin.get(i.file, 0))) for i in parsed.inputs)
+    return replace(parsed, events=events, tracebacks=tracebacks, inputs=inputs)
 
 
 def _group_pids(parsed: Parsed, scope_of: dict[str, str]) -> dict[str, int]:

@@ -174,13 +174,17 @@ def communicators(incident: Incident) -> tuple[CommunicatorTable, ...]:
     differ = {str(fact.values["name"]): int(fact.values["seq"]) for fact in differences(incident) if "seq" in fact.values}
     found = [_group_table(group, dumped if number < MOST_TABLES else None, differ.get(group.name)) for number, group in enumerate(groups)]
     known: dict[str, set[int]] = defaultdict(set)
+    ranks = incident.rank_of_pid()
     for event in incident.parsed.events:
         if event.name == "nccl.init":
-            known[event.fields["id"].removeprefix("0x")].add(int(event.fields["rank"]))
+            rank = ranks.get(event.speaker.pid or 0)  # the line itself counts ranks within the communicator
+            known[event.fields["id"].removeprefix("0x")] |= set() if rank is None else {rank}
     for report in incident.parsed.ras_reports:
         for communicator in report.communicators:
-            known[communicator.id] |= set(range(communicator.size or 0)) if (communicator.size or 0) <= 4096 else set()
-    found += [CommunicatorTable(id=name, name="NCCL", members=tuple(sorted(members))) for name, members in known.items()]
+            known[communicator.id] |= (
+                set(range(communicator.size)) if communicator.size and communicator.size == incident.world_size else set()
+            )
+    found += [CommunicatorTable(id=name, name="NCCL", members=tuple(sorted(members))) for name, members in known.items() if members]
     return tuple(found)
 
 

@@ -16,17 +16,25 @@ from msgspec import structs
 
 from hanglens.analyze.stages import track_of
 from hanglens.incident import Incident
-from hanglens.model import Event, Stamp
+from hanglens.model import Collection, Event, Stamp
 from hanglens.verdict import SpanKind, Text, TimelineSpan
 
-MOST_SPANS = 8_000
-MOST_ERRORS = 4  # of one rank
+MOST_SPANS = 20_000
+LAST_ERRORS = 3  # of one rank, and the first
 LABEL = 120  # characters
-SILENT = 1.0  # seconds without a line that are shown as silence
+SILENT = 5.0  # seconds without a line that are shown as silence
 
 _PROGRESS = frozenset({"progress.bar", "sglang.decode", "nccl_tests.row"})
 _ERRORS = frozenset({"ERROR", "CRITICAL", "FATAL"})
 _LAST_CALL = Text(en="last call recorded", zh="最后一次记录到的调用")
+_DUMPING = re.compile(
+    "preparing to dump debug info|[Rr]eceived a dump signal"
+)  # PyTorch says so at level ERROR, of a dump that was asked for
+_LEAD = re.compile(  # what stands before the words: rank, stamps, source, level
+    r"(?:\s|[-|:]|\[[^\]]{0,120}\]|\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d[\d.,]*"
+    r"|\b(?:ERROR|WARN(?:ING)?|INFO|CRITICAL|FATAL)\b|[\w./-]{1,80}:\d{1,6}(?=\s|\]))*"
+)
+_UNTIMED = Text(en="no line with a time", zh="没有带时间的行")
 _ZONE = re.compile(r"\d(Z|[+-]\d\d:\d\d)$")
 _YEARLESS = re.compile(r"\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?")
 
@@ -57,24 +65,29 @@ def timeline(incident: Incident) -> tuple[TimelineSpan, ...]:
     What belongs to no rank comes last. Without any log the last call that each flight recorder kept is shown.
     """
     lines = _lines(incident)
-    end = _end(incident, lines)
+    ends = _Ends(incident, lines)
     titles = _titles(incident)
-    heard = _last_heard(lines)
+    heard, untimed = _last_heard(lines), _untimed_ends(incident)
     own = {rank: list(same) for rank, same in groupby(lines, key=lambda line: line.rank)}
-    told = (_of_rank(same, heard[rank], titles, end) for rank, same in own.items())
-    spans = tuple(chain.from_iterable(told)) or tuple(_recorded(incident))
-    return spans[:MOST_SPANS]
+    unnamed = _marks(own.get(None, ()), titles)
+    told = [
+        [*_bands(same, heard[rank].time, titles, unnamed), *_moments(same), *_silence(replace(heard[rank], rank=rank), ends, untimed)]
+        for rank, same in own.items()
+    ]
+    told = told or [list(_recorded(incident))]
+    most = max(MOST_SPANS // len(told), 1)
+    return tuple(span for spans in told for span in spans[-most:])
 
 
 def _lines(incident: Incident) -> list[_Line]:
-    """All lines by rank and time, those of no rank last. All are of one form: one with a date cannot be compared with one without."""
+    """All lines by rank and time, those of no rank last. They are of the commonest form: a date cannot be compared with a time of day."""
     rank_of_file = {about.file: about.rank for about in incident.parsed.inputs}
     tails = (about.tail for about in incident.parsed.inputs if about.kind.endswith("log"))
     timed = [(event, event.time) for event in chain(incident.parsed.events, *tails) if event.time]
     year = next((time.text[:4] for _, time in timed if time.dated), "")
-    lines = [_Line(event, _in_year(time, year), _rank(event, rank_of_file)) for event, time in timed]
+    lines = [_Line(event, _in_utc(_in_year(time, year)), _rank(event, rank_of_file)) for event, time in timed]
     forms = Counter(_form(line.time) for line in lines)
-    common = max(forms, key=lambda form: (form[0], forms[form]), default=None)
+    common = max(forms, key=lambda form: (forms[form], form), default=None)
     told = [line for line in lines if _form(line.time) == common]
     return sorted(told, key=lambda line: (line.rank is None, line.rank or 0, line.time.seconds, line.event.ref.line or 0))
 
@@ -85,10 +98,17 @@ def _rank(event: Event, rank_of_file: Mapping[str, int | None]) -> int | None:
     return event.speaker.rank if event.speaker.rank is not None else rank_of_file.get(event.ref.file)
 
 
-def _form(stamp: Stamp) -> tuple[bool, bool, str]:
-    """Whether it has a date with its year, a date at all, and its offset."""
-    zone = _ZONE.search(stamp.text)
-    return stamp.dated, "T" in stamp.text, zone[1] if zone else ""
+def _form(stamp: Stamp) -> tuple[bool, bool, bool]:
+    """Whether it has a date with its year, a date at all, and an offset."""
+    return stamp.dated, "T" in stamp.text, _ZONE.search(stamp.text) is not None
+
+
+def _in_utc(stamp: Stamp) -> Stamp:
+    """Stamps with an offset can be compared with each other, whatever it is."""
+    zone = _ZONE.search(stamp.text) if stamp.dated else None
+    if zone is None or zone[1] == "Z":
+        return stamp
+    return Stamp(_stamp(datetime.fromtimestamp(stamp.seconds, timezone.utc)).text + "Z", stamp.seconds)
 
 
 def _in_year(stamp: Stamp, year: str) -> Stamp:
@@ -110,15 +130,37 @@ def _stamp(moment: datetime) -> Stamp:
     return Stamp(moment.replace(tzinfo=None).isoformat(timespec="milliseconds"), moment.timestamp())
 
 
-def _end(incident: Incident, lines: Sequence[_Line]) -> Stamp | None:
-    """When the evidence ends: the last line of all, or when the job was looked at afterwards, if the logs have the host's clock."""
-    if not lines:
-        return None
-    first, last = min((line.time for line in lines), key=_seconds), max((line.time for line in lines), key=_seconds)
-    if not first.dated or _form(first)[2]:
-        return last
-    looked = [about.ended for about in incident.parsed.collections if about.ended and about.began and about.began <= first.seconds + 60]
-    return max([last, *(_stamp(datetime.fromtimestamp(at, timezone.utc)) for at in looked)], key=_seconds)
+class _Ends:
+    """When the evidence of each host ends: its last line of all, or when it was looked at afterwards, if the logs have the host's clock.
+
+    Hosts are not compared: their clocks, and the zones that their logs print, may differ.
+    """
+
+    def __init__(self, incident: Incident, lines: Sequence[_Line]) -> None:
+        self._several = incident.several_hosts
+        by_host: dict[str, list[Stamp]] = defaultdict(list)
+        for line in lines:
+            by_host[self._host(line)].append(line.time)
+        looks = {self._folder(about.ref.file): about for about in incident.parsed.collections}
+        self._ends = {host: _end(times, looks.get(host)) for host, times in by_host.items()}
+
+    def after(self, line: _Line) -> Stamp:
+        """The end of the evidence of the host that printed a line."""
+        return self._ends[self._host(line)]
+
+    def _host(self, line: _Line) -> str:
+        return self._folder(line.event.ref.file)
+
+    def _folder(self, file: str) -> str:
+        """The host of a file, where several were given: its first folder."""
+        return file.partition("/")[0] if self._several else ""
+
+
+def _end(times: Sequence[Stamp], looked: Collection | None) -> Stamp:
+    first, last = min(times, key=_seconds), max(times, key=_seconds)
+    if looked and looked.ended and looked.began and first.dated and not _form(first)[2] and looked.began <= first.seconds + 60:
+        return max(last, _stamp(datetime.fromtimestamp(looked.ended, timezone.utc)), key=_seconds)
+    return last
 
 
 def _seconds(stamp: Stamp) -> float:
@@ -143,24 +185,45 @@ def _last_heard(lines: Sequence[_Line]) -> dict[int | None, _Line]:
     return {rank: max(same, key=lambda line: line.time.seconds) for rank, same in heard.items()}
 
 
-def _of_rank(lines: Sequence[_Line], heard: _Line, titles: Mapping[str, Text], end: Stamp | None) -> Spans:
-    yield from _bands(lines, heard.time, titles)
-    yield from _moments(lines)
-    if end and end.seconds - heard.time.seconds > SILENT:
-        yield _span(replace(heard, rank=lines[0].rank), end, "silence")
+def _untimed_ends(incident: Incident) -> set[tuple[str, int | None]]:
+    """Files whose last line has no time, with whose line it is: nobody can tell how long they went on."""
+    ends = (about.tail[-1] for about in incident.parsed.inputs if about.tail)
+    return {(end.ref.file, end.speaker.rank) for end in ends if end.time is None}
 
 
-def _bands(lines: Sequence[_Line], heard: Stamp, titles: Mapping[str, Text]) -> Spans:
-    """Each stage lasts until the next one, the last one as long as its rank prints; progress lasts from its first line to its last."""
-    marks = [mark for line in lines if (mark := _mark(line, titles))]
+def _silence(heard: _Line, ends: _Ends, untimed: set[tuple[str, int | None]]) -> Spans:
+    """From the last line to the end of its host's evidence; it is said where lines without a time follow."""
+    end, file = ends.after(heard), heard.event.ref.file
+    if end.seconds - heard.time.seconds > SILENT:
+        goes_on = (file, None) in untimed or (file, heard.rank) in untimed
+        yield _span(heard, end, "silence", title=_UNTIMED if goes_on else None)
+
+
+def _bands(lines: Sequence[_Line], heard: Stamp, titles: Mapping[str, Text], unnamed: Sequence[_Mark]) -> Spans:
+    """Each stage lasts until the next one, the last one as long as its rank prints; progress lasts from its first line to its last.
+
+    A later stage that nobody's name stands at ends it too: it may be this rank's.
+    """
+    marks = _marks(lines, titles)
     runs = [list(same) for _, same in groupby(marks, key=lambda mark: mark.what)]
     for number, run in enumerate(runs, 1):
         first, last = run[0], run[-1]
-        until = runs[number][0].line.time if number < len(runs) else heard
-        if first.title:
-            yield _span(first.line, until, "stage", title=first.title)
-        else:
+        if first.title is None:
             yield _span(last.line, last.line.time, "progress", since=first.line.time)
+        elif number < len(runs):
+            yield _span(first.line, runs[number][0].line.time, "stage", title=first.title)
+        else:
+            passed = next((mark.line for mark in unnamed if first.line.rank is not None and _may_follow(mark, first)), None)
+            yield _span(first.line, passed.time if passed else heard, "stage", title=first.title)
+
+
+def _may_follow(mark: _Mark, first: _Mark) -> bool:
+    same_file = mark.line.event.ref.file == first.line.event.ref.file
+    return same_file and mark.what != first.what and mark.line.time.seconds >= first.line.time.seconds
+
+
+def _marks(lines: Sequence[_Line], titles: Mapping[str, Text]) -> list[_Mark]:
+    return [mark for line in lines if (mark := _mark(line, titles))]
 
 
 def _mark(line: _Line, titles: Mapping[str, Text]) -> _Mark | None:
@@ -176,19 +239,22 @@ def _moments(lines: Sequence[_Line]) -> Spans:
     errors = {line.event.ref: line for line in lines if _is_error(line.event) and line.event.ref not in timeouts}
     for line in timeouts.values():
         yield _span(line, line.time, "timeout")
-    for line in list(errors.values())[:MOST_ERRORS]:
+    first, *others = errors.values() or [None]
+    for line in filter(None, [first, *others[-LAST_ERRORS:]]):
         yield _span(line, line.time, "error")
 
 
 def _is_error(event: Event) -> bool:
-    return event.level in _ERRORS or (event.source == "nccl" and event.level == "WARN")
+    says_so = event.level in _ERRORS or (event.source == "nccl" and event.level == "WARN")
+    return says_so and not _DUMPING.search(event.text)
 
 
 def _span(line: _Line, until: Stamp, kind: SpanKind, title: Text | None = None, since: Stamp | None = None) -> TimelineSpan:
     said = line.event.text.strip()
+    words = _LEAD.sub("", said, count=1) or said
     op = line.event.fields.get("op", "") if kind == "timeout" else ""
     return TimelineSpan(
-        rank=line.rank, start=(since or line.time).text, end=until.text, kind=kind, label=op or (title.en if title else said[:LABEL]),
+        rank=line.rank, start=(since or line.time).text, end=until.text, kind=kind, label=op or (title.en if title else words[:LABEL]),
         file=line.event.ref.file, line=line.event.ref.line, text=said, title=title,
     )  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from hanglens.analyze.holders import Holders
 from hanglens.incident import Incident
 from hanglens.model import GpuLink, Setting, SourceRef
 from hanglens.verdict import Surrounding, Text
@@ -21,12 +22,12 @@ _ACS = Text(en="peer traffic over PCIe may be sent through the CPU, and be slow 
 _IOMMU = Text(en="on without passthrough: peer access over PCIe may be slow or fail", zh="已开启且未设直通：PCIe P2P 可能变慢或失效")
 
 
-def topology_rows(incident: Incident) -> Iterator[Surrounding]:
+def topology_rows(incident: Incident, holders: Holders) -> Iterator[Surrounding]:
     """The kinds of links from near to far, the state of the fabric, IOMMU and ACS."""
     links, settings = incident.parsed.gpu_links, incident.parsed.settings
     if links:
         kinds = sorted({link.kind for link in links}, key=_distance)
-        yield _row("GPU links", ", ".join(kinds), _of_links(links), links[0].ref)
+        yield _row("GPU links", ", ".join(kinds), _unusual_links(links, holders), links[0].ref)
     states = [s for s in settings if s.name in ("fabric.state", "fabric.status")]
     if states:
         values = list(dict.fromkeys(s.value for s in states))
@@ -50,6 +51,16 @@ def _is_nvlink(link: GpuLink) -> bool:
 
 def _distance(kind: str) -> tuple[int, str]:
     return (_NEAR_TO_FAR.index(kind) + 1 if kind in _NEAR_TO_FAR else 0, kind)
+
+
+def _unusual_links(links: Sequence[GpuLink], holders: Holders) -> Text | None:
+    """What is unusual on the first host on which anything is: GPUs of two hosts have the same numbers."""
+    of_host: dict[str, list[GpuLink]] = {}
+    for link in links:
+        of_host.setdefault(holders.host(link.ref.file), []).append(link)
+    found = ((host, unusual) for host, own in of_host.items() if (unusual := _of_links(own)))
+    host, unusual = next(found, ("", None))
+    return Text(en=f"{host}: {unusual.en}", zh=f"{host}：{unusual.zh}") if unusual and len(of_host) > 1 else unusual
 
 
 def _of_links(links: Sequence[GpuLink]) -> Text | None:

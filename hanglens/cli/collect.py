@@ -135,7 +135,7 @@ def _display(stack: ExitStack, *, quiet: bool) -> Watch:
 
 def _report(collected: Collected, *, quiet: bool) -> None:
     """What was found, and in a line for each reason what could not be had and how to allow it."""
-    from hanglens.report.ranges import ranges
+    from hanglens.ranges import ranges
 
     manifest = collected.manifest
     if quiet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from hanglens.report.i18n import KINDS, STANDINGS, Lang, label, pick, those
+from hanglens.report.i18n import CALL_STATES, KINDS, STANDINGS, Lang, label, pick, those
 from hanglens.report.plain import cut
 from hanglens.report.stacktree import StackForest, StackNode
 from hanglens.report.timeline import Row, Timeline, length
@@ -15,6 +15,7 @@ from hanglens.verdict import CollectiveCell, StackGroup, Surrounding, TimelineSp
 INNERMOST = 2  # frames of a place that are told
 FRAME = 160  # characters
 LABEL = 60
+DAY = 86400  # seconds
 
 
 def _say(english: str, lang: Lang, **values: object) -> str:
@@ -23,20 +24,24 @@ def _say(english: str, lang: Lang, **values: object) -> str:
 
 def timeline_lines(timeline: Timeline, lang: Lang, most: int) -> list[str]:
     """A line for each row: where it stands, its errors and time-outs, since when it is silent."""
-    rows = [f"{those(row.ranks, lang) or _say('job', lang)}: {_row(row, lang)}" for row in timeline.rows[:most]]
-    return rows + _and_more(sum(1 for _ in timeline.rows[most:]), lang)
+    days = timeline.scale.last - timeline.scale.first >= DAY
+    ordered = sorted(timeline.rows, key=lambda row: not row.blamed)
+    rows = [_timeline_row(row, lang, days=days) for row in ordered[:most]]
+    return rows + _and_more(len(ordered[most:]), lang)
 
 
-def _row(row: Row, lang: Lang) -> str:
-    """The last of each kind, in the order in which they began."""
+def _timeline_row(row: Row, lang: Lang, *, days: bool) -> str:
+    """Whose row it is, and the last of each kind, in the order in which they began."""
     last = {timed.span.kind: timed for timed in row.spans}
     parts = []
     for timed in sorted(last.values(), key=lambda timed: timed.start):
         span = timed.span
         words = pick(span.title, lang) if span.title else _words(span, lang)
         lasted = f" ({length(timed.end - timed.start)})" if span.kind == "silence" else ""
-        parts.append(f"{span.start.rpartition('T')[2][:8]} {words}{lasted}")
-    return " · ".join(parts)
+        day, _, clock = span.start.rpartition("T")
+        parts.append(f"{day + ' ' if days and day else ''}{clock[:8]} {words}{lasted}")
+    who = ("▶ " if row.blamed else "") + (those(row.ranks, lang) or _say("job", lang))
+    return f"{who}: {' · '.join(parts)}"
 
 
 def _words(span: TimelineSpan, lang: Lang) -> str:
@@ -48,7 +53,7 @@ def stack_lines(forest: StackForest, lang: Lang, most: int) -> list[str]:
     """Each place where somebody stands, with its innermost frames; those to blame first."""
     leaves = forest.leaves
     lines = [line for leaf in leaves[:most] for line in _leaf(leaf, lang)]
-    return lines + _and_more(len(leaves[most:]), lang)
+    return lines + _and_more(len(leaves[most:]) + forest.left_out, lang)
 
 
 def _leaf(leaf: StackNode, lang: Lang) -> Iterator[str]:
@@ -80,23 +85,27 @@ def _standing(group: StackGroup, lang: Lang) -> str:
     return ", ".join(part for part in (_say(STANDINGS.get(kind, kind), lang), _say(moving[group.moving], lang)) if part)
 
 
-def collective_lines(matrix: Matrix, lang: Lang) -> list[str]:
+def collective_lines(matrix: Matrix, lang: Lang, most: int) -> list[str]:
     """What each rank called at the first sequence number with an odd call, else the first at which ranks differ, else the last."""
-    columns = [[cells[at] for _, cells in matrix.rows] for at in range(len(matrix.seqs))]
+    told = [(ranks, cells) for ranks, cells in matrix.rows if any(cells)]
+    columns = [[cells[at] for _, cells in told] for at in range(len(matrix.seqs))]
     odd = (n for n, column in enumerate(columns) if any(cell and cell.odd for cell in column))
     differing = (n for n, column in enumerate(columns) if len({cell and (cell.op, cell.size) for cell in column}) > 1)
     at = next(chain(odd, differing), len(columns) - 1)
-    name = matrix.table.name or matrix.table.id
-    alike: dict[str, list[str]] = {}
+    alike: dict[tuple[bool, str], list[str]] = {}
     for ranks, cells in matrix.rows:
-        alike.setdefault(_call(cells[at], lang), []).append(ranks)
-    return [f"{name} #{matrix.seqs[at]}", *(f"    {those(','.join(ranks), lang)}: {call}" for call, ranks in alike.items())]
+        cell = cells[at]
+        call = _call(cell, lang) if any(cells) else _say("no record of it was given", lang)
+        alike.setdefault((not (cell and cell.odd), call), []).append(ranks)
+    rows = [f"    {those(','.join(ranks), lang)}: {call}" for (_, call), ranks in sorted(alike.items(), key=lambda row: row[0][0])]
+    return [f"{_say('group {name}', lang, name=matrix.title)} #{matrix.seqs[at]}", *rows[:most], *_and_more(len(rows[most:]), lang)]
 
 
 def _call(cell: CollectiveCell | None, lang: Lang) -> str:
     if cell is None:
         return _say("no call recorded", lang)
-    return ("≠ " if cell.odd else "") + " ".join(part for part in (cell.op, cell.size, cell.state) if part)
+    state = _say(CALL_STATES.get(cell.state, cell.state), lang)
+    return ("≠ " if cell.odd else "") + " ".join(part for part in (cell.op, cell.size, state) if part)
 
 
 def environment_lines(environment: Sequence[Surrounding], lang: Lang) -> list[str]:
@@ -109,7 +118,8 @@ def environment_lines(environment: Sequence[Surrounding], lang: Lang) -> list[st
 def input_line(groups: Sequence[InputGroup], lang: Lang) -> str:
     """How many files of which kinds were read."""
     kinds = ", ".join(f"{group.count} × {group.kind}" for group in groups)
-    return f"{_say('{n} files', lang, n=sum(group.count for group in groups))}: {kinds}"
+    number = sum(group.count for group in groups)
+    return f"{_say('1 file' if number == 1 else '{n} files', lang, n=number)}: {kinds}"
 
 
 def _and_more(number: int, lang: Lang) -> list[str]:

@@ -6,7 +6,8 @@ attributes what the page's script shows of it under the pointer and the arrow ke
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, timedelta
 
 from markupsafe import Markup
 
@@ -23,13 +24,15 @@ LONGEST = 240  # characters of the line that a mark shows
 
 _MARKS = {"error": "M0-6 L6 0 L0 6 L-6 0 Z", "timeout": "M0-6 L6 5 L-6 5 Z"}
 _CHART = Markup(
-    '<svg class="timeline" role="img" tabindex="0" aria-labelledby="timeline-title" aria-describedby="timeline-hint"'
+    '<svg class="timeline" role="application" tabindex="0" aria-labelledby="timeline-title" aria-describedby="timeline-hint"'
     ' viewBox="0 0 {0} {1}" width="{0}" height="{1}">'
     '<defs><pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     '<rect width="6" height="6" class="hatch-ground"/><line x1="0" y1="0" x2="0" y2="6" class="hatch-line"/></pattern></defs>{2}</svg>'
 )
 _TICK = Markup('<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/><text class="tick" x="{0:.1f}" y="{3}">{4}</text>')
-_MARK = Markup('<g class="mark" data-kind="{}" data-what="{}" data-when="{}" data-place="{}" data-line="{}"><title>{}</title>{}</g>')
+_MARK = Markup(
+    '<g class="mark" data-at="{:.1f}" data-kind="{}" data-what="{}" data-when="{}" data-place="{}" data-line="{}"><title>{}</title>{}</g>'
+)
 _JOB = Markup('<tspan lang="en">job</tspan><tspan lang="zh">任务</tspan>')
 
 
@@ -50,9 +53,10 @@ def _x(scale: Scale, moment: float) -> float:
 
 def _axis(scale: Scale, height: int) -> Markup:
     bottom = height - 26
+    moments = scale.ticks(APART / (WIDTH - LEFT - RIGHT))
     ticks = [
-        _TICK.format(_x(scale, moment), TOP - 6, bottom, bottom + 16, _clock(moment, scale.last - scale.first))
-        for moment in scale.ticks(APART / (WIDTH - LEFT - RIGHT))
+        _TICK.format(_x(scale, moment), TOP - 6, bottom, bottom + 16, words)
+        for moment, words in zip(moments, _clocks([EPOCH + timedelta(seconds=moment) for moment in moments]), strict=True)
     ]
     if scale.rest:
         middle = (_x(scale, scale.rest_from) + _x(scale, scale.rest_to)) / 2
@@ -60,15 +64,22 @@ def _axis(scale: Scale, height: int) -> Markup:
     return Markup().join(ticks)
 
 
-def _clock(moment: float, whole: float) -> str:
-    return f"{EPOCH + timedelta(seconds=moment):{'%m-%d %H:%M' if whole > 86400 else '%H:%M:%S'}}"
+def _clocks(moments: Sequence[datetime]) -> Iterator[str]:
+    """The time of day, with its date where one begins, if there are several."""
+    several = len({moment.date() for moment in moments}) > 1
+    day: date | None = None
+    for moment in moments:
+        yield f"{moment:{'%m-%d %H:%M' if several and moment.date() != day else '%H:%M:%S'}}"
+        day = moment.date()
 
 
 def _row(row: Row, scale: Scale, top: int) -> Markup:
     short = cut(row.ranks, 10)
-    words = Markup("{}rank {}<title>{}</title>").format("▶ " if row.blamed else "", short, row.ranks) if row.ranks else _JOB
-    in_front = sorted(row.spans, key=lambda timed: timed.span.kind in _MARKS)
-    marks = Markup().join(_mark(timed, scale, top) for timed in in_front)
+    word = "rank" if row.ranks.isdecimal() else "ranks"
+    words = Markup("{}{} {}<title>{}</title>").format("▶ " if row.blamed else "", word, short, row.ranks) if row.ranks else _JOB
+    in_front = sorted(row.spans, key=lambda timed: list(_MARKS).index(timed.span.kind) if timed.span.kind in _MARKS else -1)
+    teller = f"rank {row.teller}: " if row.teller != row.ranks else ""
+    marks = Markup().join(_mark(timed, scale, top, teller) for timed in in_front)
     return Markup('<g class="rank-row">{}{}</g>').format(_label(words, top, blamed=row.blamed), marks)
 
 
@@ -76,13 +87,16 @@ def _label(words: Markup, top: int, *, blamed: bool) -> Markup:
     return Markup('<text class="row{}" x="{}" y="{}">{}</text>').format(" blamed" if blamed else "", LEFT - 10, top + 14, words)
 
 
-def _mark(timed: Timed, scale: Scale, top: int) -> Markup:
+def _mark(timed: Timed, scale: Scale, top: int, teller: str) -> Markup:
+    """`teller` is whose line it is, where the row is of several ranks."""
     span = timed.span
+    what = span.label if span.title or not span.text else ""
     when = span.start if span.start == span.end else f"{span.start} – {span.end} ({length(timed.end - timed.start)})"
     place = f"{span.file}:{span.line}" if span.line is not None else span.file
-    title = f"{span.kind}: {span.label} ({when})"
+    line = cut(teller + span.text, LONGEST) if span.text else ""
     shape = _sign(timed, scale, top) if span.kind in _MARKS else _bar(timed, scale, top)
-    return _MARK.format(span.kind, "" if span.text else span.label, when, place, cut(span.text, LONGEST), title, shape)
+    title = f"{span.kind}: {span.label} ({when})"
+    return _MARK.format(_x(scale, timed.start), span.kind, what, when, place, line, title, shape)
 
 
 def _sign(timed: Timed, scale: Scale, top: int) -> Markup:

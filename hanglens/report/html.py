@@ -12,8 +12,11 @@ from markupsafe import Markup, escape
 
 from hanglens.report import charts, i18n, waitgraph
 from hanglens.report.i18n import Lang, label, pick
+from hanglens.report.plain import cut
 from hanglens.report.view import LETTERS, view
 from hanglens.verdict import Diagnosis, Text
+
+KEY_LINES, KEY_LINE = 4, 240  # quotes at the top of the page, and characters of each
 
 
 def render(d: Diagnosis, *, lang: Lang) -> str:
@@ -44,6 +47,7 @@ def _environment() -> Environment:
         letters=LETTERS,
         states=i18n.STATES,
         standings=i18n.STANDINGS,
+        call_states=i18n.CALL_STATES,
         kinds=i18n.KINDS,
         verdicts=i18n.VERDICTS,
         confidences=i18n.CONFIDENCES,
@@ -52,7 +56,7 @@ def _environment() -> Environment:
         script=script,
         policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'",
     )
-    environment.filters["both"] = both
+    environment.filters.update(both=both, shortened=lambda text: cut(text.strip(), KEY_LINE), first_few=lambda quotes: quotes[:KEY_LINES])
     return environment
 
 

@@ -28,13 +28,20 @@ CONFIDENCE_WORDS: dict[Confidence, str] = {"confirmed": "confirmed", "likely": "
 KINDS: dict[SpanKind, str] = {"stage": "stage", "progress": "progress", "silence": "silence", "error": "error", "timeout": "time-out"}
 ROLES: dict[Role, str] = {"contributing": "contributes", "ruled-out": "ruled out"}
 STATES: dict[RankStateName, str] = {
-    "running": "running",
+    "running": "in own code",
     "waiting": "waiting",
     "stopped": "stopped",
     "gone": "gone",
     "failed": "failed",
     "idle": "idle",
     "unknown": "unknown",
+}
+CALL_STATES: dict[str, str] = {
+    "not called": "not called",
+    "enqueued": "enqueued",
+    "scheduled": "scheduled",
+    "started": "started",
+    "completed": "completed",
 }
 STANDINGS: dict[str, str] = {  # the kinds of places where a stack may stand
     "collective": "waits in a collective",

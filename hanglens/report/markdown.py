@@ -175,7 +175,7 @@ class _Page:
 
     def rank(self, group: RankGroup) -> list[str]:
         row = group.row
-        state = self.say(STATES[row.state]) + ("" if row.collected else f" ({self.say('not collected')})")
+        state = self.say(STATES[row.state]) + ("" if row.collected else f" ({self.say('no dump of it')})")
         mark = f"**{self.say('to blame')}**" if group.culprit else ""
         evidence = (group.hosts, group.pids, group.devices, row.waiting_in or "")
         return [mark, cut(group.ranks, 60), state, *map(span, evidence), self.text(row.stage)]
@@ -187,13 +187,14 @@ class _Page:
 
     def stacks(self) -> Iterator[str]:
         if self.v.stacks.trees:
-            lines = brief.tree_lines(self.v.stacks, self.lang)[:LINES]
+            tree = brief.tree_lines(self.v.stacks, self.lang)
+            lines = tree[:LINES] + ([self.say("… and {n} more lines", n=len(tree) - LINES)] if len(tree) > LINES else [])
             yield self.folded(self.say("Stacks"), fence(lines), count=len(self.v.stacks.leaves))
 
     def collectives(self) -> Iterator[str]:
         tables = [matrix for matrix in self.v.matrices if matrix.rows]
         if tables:
-            lines = [line for matrix in tables[:OTHERS] for line in brief.collective_lines(matrix, self.lang)[:ROWS]]
+            lines = [line for matrix in tables[:OTHERS] for line in brief.collective_lines(matrix, self.lang, ROWS)]
             yield self.folded(self.say("Collectives"), fence(lines), count=len(tables))
 
     def considered(self, card: Card) -> str:

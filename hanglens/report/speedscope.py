@@ -13,9 +13,9 @@ from typing import Literal
 import msgspec
 
 from hanglens.errors import InputError
+from hanglens.ranges import ranges
 from hanglens.report.i18n import Lang, label, pick, those
 from hanglens.report.plain import clean, cut, line
-from hanglens.report.ranges import ranges
 from hanglens.verdict import Diagnosis, StackGroup
 
 LONGEST_NAME = 60  # of a group; odd ranks of a thousand would fill the window

@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from hanglens.report.ranges import ranges
+from hanglens.ranges import ranges
 from hanglens.verdict import StackGroup
 
 MOST_PLACES = 64  # stack groups that are drawn
+MOST_NAMES = 6  # of processes without a rank
 MOST_LINES = 3  # line numbers of one function
+
+Blamed = frozenset[int | str]  # ranks, and the names of processes without one
 
 _LINE = re.compile(r":(\d+)\)$")
 
@@ -41,10 +44,10 @@ class StackNode:
 
 @dataclass(frozen=True, slots=True)
 class StackForest:
-    """The trees, one for each outermost frame; `left_out` are the ranks of places that are not drawn."""
+    """The trees, one for each outermost frame; `left_out` counts the places that are not drawn."""
 
     trees: tuple[StackNode, ...] = ()
-    left_out: str = ""
+    left_out: int = 0
 
     @property
     def leaves(self) -> tuple[StackNode, ...]:
@@ -79,23 +82,25 @@ class _Trie:
         return frozenset(rank for group in self.groups for rank in group.ranks)
 
 
-def forest(groups: Sequence[StackGroup], culprits: Sequence[int]) -> StackForest:
+def forest(groups: Sequence[StackGroup], blamed: Blamed) -> StackForest:
     """Merge stack groups; where there are too many, those of culprits and the largest are drawn."""
-    blamed = frozenset(culprits)
-    ordered = sorted(groups, key=lambda group: (blamed.isdisjoint(group.ranks), -len(group.ranks)))
+    ordered = sorted(groups, key=lambda group: (blamed.isdisjoint(_who(group)), -len(_who(group))))
     root = _Trie()
     for group in ordered[:MOST_PLACES]:
         root.add(group, group.frames[::-1] or ("?",))
-    left_out = ranges(rank for group in ordered[MOST_PLACES:] for rank in group.ranks)
-    return StackForest(_branches(root, frozenset(), blamed), left_out)
+    return StackForest(_branches(root, frozenset(), blamed), max(len(ordered) - MOST_PLACES, 0))
 
 
-def _branches(trie: _Trie, here: frozenset[int], blamed: frozenset[int]) -> tuple[StackNode, ...]:
+def _who(group: StackGroup) -> tuple[int | str, ...]:
+    return (*group.ranks, *group.processes)
+
+
+def _branches(trie: _Trie, here: frozenset[int], blamed: Blamed) -> tuple[StackNode, ...]:
     nodes = [_node(child, here, blamed) for child in trie.below.values()]
     return tuple(sorted(nodes, key=lambda node: not node.culprit))
 
 
-def _node(trie: _Trie, above: frozenset[int], blamed: frozenset[int]) -> StackNode:
+def _node(trie: _Trie, above: frozenset[int], blamed: Blamed) -> StackNode:
     frames = [_frame(trie)]
     while trie.ending is None and len(trie.below) == 1:
         (trie,) = trie.below.values()
@@ -105,12 +110,16 @@ def _node(trie: _Trie, above: frozenset[int], blamed: frozenset[int]) -> StackNo
     return StackNode(
         frames=tuple(frames),
         ranks=ranges(ranks),
-        processes=", ".join(name for group in trie.groups for name in group.processes),
+        processes=_few([name for group in trie.groups for name in group.processes]),
         absent=ranges(missing) if len(missing) < len(ranks) else "",
-        culprit=not blamed.isdisjoint(ranks) and blamed.issuperset(ranks),
+        culprit=blamed.issuperset(who for group in trie.groups for who in _who(group)),
         standing=trie.ending,
         branches=_branches(trie, ranks, blamed),
     )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_NAMES]) + (f", … ({len(names)})" if len(names) > MOST_NAMES else "")
 
 
 def _frame(trie: _Trie) -> str:

@@ -209,7 +209,7 @@ class _Page:
 
     def rank(self, group: RankGroup) -> Iterator[RenderableType]:
         row = group.row
-        state = self.say(STATES[row.state]) + ("" if row.collected else ", " + self.say("not collected"))
+        state = self.say(STATES[row.state]) + ("" if row.collected else ", " + self.say("no dump of it"))
         yield Words("▶" if group.culprit else "", style="red")
         yield Words(group.ranks)
         yield Words(state, style=_STATE_COLOURS.get(row.state, ""))
@@ -229,7 +229,9 @@ class _Page:
 
     def collectives(self) -> Iterator[RenderableType]:
         tables = [matrix for matrix in self.v.matrices if matrix.rows][:TABLES]
-        yield from self.listed("Collectives", [line for matrix in tables for line in brief.collective_lines(matrix, self.lang)[:OTHERS]])
+        lines = [line for matrix in tables for line in brief.collective_lines(matrix, self.lang, OTHERS)]
+        more = sum(bool(matrix.rows) for matrix in self.v.matrices) - len(tables)
+        yield from self.listed("Collectives", [*lines, *([self.say("… and {n} more", n=more)] if more else [])])
 
     def environment(self) -> Iterator[RenderableType]:
         yield from self.listed("Environment", brief.environment_lines(self.v.environment, self.lang))

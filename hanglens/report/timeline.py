@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 
+from hanglens.ranges import ranges
 from hanglens.report.moments import Timed, comparable
-from hanglens.report.ranges import ranges
 from hanglens.verdict import TimelineSpan
 
 MAX_ROWS = 40
+MOST_TICKS = 400
 WORTH_SEEING = 1.0  # seconds of beginnings and ends for which a long rest is drawn shorter
 GRAIN = 250  # steps of the whole width in which two beginnings or ends look alike
+_NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+")
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)  # seconds
 
 
@@ -41,21 +45,22 @@ class Scale:
     def ticks(self, apart: float) -> list[float]:
         """Round moments outside of the shortened stretch, at least so far apart as a fraction of the width."""
         step = next((s for s in _STEPS if self.at(self.first + s) >= apart), _STEPS[-1])
-        first = int(self.first // step) * step
-        count = min(int((self.last - first) // step) + 1, 4000)
+        stretches = [(self.first, self.rest_from), (self.rest_to, self.last)] if self.rest else [(self.first, self.last)]
         chosen: list[float] = []
-        for moment in (first + step * n for n in range(count)):
-            shown = self.first <= moment <= self.last and not self.rest_from < moment < self.rest_to
-            if shown and (not chosen or self.at(moment) - self.at(chosen[-1]) >= apart):
-                chosen.append(float(moment))
+        for begin, end in stretches:
+            first = ceil(begin / step)
+            for moment in (float(step * n) for n in range(first, min(int(end // step), first + MOST_TICKS) + 1)):
+                if not chosen or self.at(moment) - self.at(chosen[-1]) >= apart:
+                    chosen.append(moment)
         return chosen
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What some ranks did, told by the first of them; `ranks` is empty for what belongs to no rank."""
+    """What some ranks did, told by the first of them, `teller`; `ranks` is empty for what belongs to no rank."""
 
     ranks: str
+    teller: str
     blamed: bool
     spans: tuple[Timed, ...]
 
@@ -82,15 +87,16 @@ def lay_out(spans: Sequence[TimelineSpan], culprits: Sequence[int]) -> Timeline 
     for rank in sorted(rank for rank in by_rank if rank is not None):
         alike.setdefault((rank in blamed, tuple(_look(span, scale) for span in by_rank[rank])), []).append(rank)
     ordered = sorted(alike.values(), key=lambda ranks: ranks[0] not in blamed)
-    rows = [Row(ranges(ranks), ranks[0] in blamed, tuple(by_rank[ranks[0]])) for ranks in sorted(ordered[:MAX_ROWS])]
-    job = [Row("", blamed=False, spans=tuple(by_rank[None]))] if None in by_rank else []
+    rows = [Row(ranges(ranks), str(ranks[0]), ranks[0] in blamed, tuple(by_rank[ranks[0]])) for ranks in sorted(ordered[:MAX_ROWS])]
+    job = [Row("", "", blamed=False, spans=tuple(by_rank[None]))] if None in by_rank else []
     return Timeline(scale, (*rows, *job), sum(map(len, ordered[MAX_ROWS:])))
 
 
 def _look(timed: Timed, scale: Scale) -> tuple[object, ...]:
-    """All that can be seen of a span; its own words only where they are written into it."""
+    """All that can be seen of a span, with the words that matter: of errors, numbers aside; the last line before a silence is anybody's."""
     span = timed.span
-    return span.kind, span.label if span.kind == "stage" else "", round(scale.at(timed.start) * GRAIN), round(scale.at(timed.end) * GRAIN)
+    words = "" if span.kind in ("silence", "progress") else _NUMBERS.sub("#", span.label)
+    return span.kind, words, round(scale.at(timed.start) * GRAIN), round(scale.at(timed.end) * GRAIN)
 
 
 def _scale(spans: Sequence[Timed]) -> Scale:

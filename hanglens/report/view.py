@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from hanglens.ranges import ranges
 from hanglens.report.plain import clean
-from hanglens.report.ranges import ranges
-from hanglens.report.stacktree import StackForest, forest
+from hanglens.report.stacktree import Blamed, StackForest, forest
 from hanglens.report.timeline import Timeline, lay_out
 from hanglens.report.waits import WaitGraph, WaitView, fold_waits, graph
 from hanglens.verdict import (
@@ -28,11 +28,11 @@ from hanglens.verdict import (
 )
 
 LETTERS: dict[RankStateName, str] = {
-    "running": "R", "waiting": "W", "stopped": "S", "gone": "G", "failed": "F", "idle": "I", "unknown": "?",
+    "running": "O", "waiting": "W", "stopped": "S", "gone": "G", "failed": "F", "idle": "I", "unknown": "?",
 }  # fmt: skip
 NAMED = 4  # files of a group
 SUSPECTS = 4
-FOLD_ABOVE = 32  # more ranks than this are shown as groups of equals, also where there is room
+FOLD_ABOVE = 8  # more ranks than this are shown as groups of equals, also where there is room
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,17 @@ class Matrix:
     seqs: tuple[int, ...]
     rows: tuple[tuple[str, tuple[CollectiveCell | None, ...]], ...]
 
+    @property
+    def title(self) -> str:
+        """The group's name as the other sections write it, with its description where there is one."""
+        described = self.table.name not in ("", "undefined", self.table.id)
+        return f"{self.table.id}, {self.table.name}" if described else self.table.id
+
+    @property
+    def differs(self) -> bool:
+        """Whether some rank is odd."""
+        return any(cell.odd for cell in self.table.divergence)
+
 
 @dataclass(frozen=True, slots=True)
 class InputGroup:
@@ -154,6 +165,7 @@ def view(d: Diagnosis) -> ReportView:
     d = clean(d)
     cards = _cards(d.findings)
     lead = next((c for c in cards if d.root_cause and c.finding.rule == d.root_cause.id and c.finding.role != "ruled-out"), None)
+    blamed: Blamed = frozenset([*d.culprit_ranks, *(f"pid {p.pid}" for p in d.culprit_processes if p.rank is None)])
     firm = d.root_cause is not None and d.root_cause.confidence != "possible"
 
     def of(role: Role) -> tuple[Card, ...]:
@@ -175,9 +187,9 @@ def view(d: Diagnosis) -> ReportView:
         missing=ranges(row.rank for row in d.ranks if not row.collected),
         matrices=tuple(_matrix(table) for table in d.communicators),
         timeline=lay_out(d.timeline, d.culprit_ranks),
-        stacks=forest(d.stack_groups, d.culprit_ranks),
-        waits=fold_waits(d.waits, d.culprit_ranks),
-        graph=graph(d.waits, d.culprit_ranks),
+        stacks=forest(d.stack_groups, blamed),
+        waits=fold_waits(d.waits, blamed),
+        graph=graph(d.waits, blamed),
         environment=tuple(sorted(d.environment, key=lambda fact: fact.unusual is None)),
         input_groups=_input_groups(d.inputs),
     )

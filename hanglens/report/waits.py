@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from hanglens.report.ranges import ranges
+from hanglens.ranges import ranges
 from hanglens.verdict import Wait
 
 MOST_NODES = 14  # of a graph that is drawn: more are a tangle, and the rows tell them better
@@ -28,7 +28,7 @@ class WaitView:
 
 @dataclass(frozen=True, slots=True)
 class WaitNode:
-    """Parties that wait for the same and are waited for by the same; `layer` counts the steps to somebody who waits for nobody."""
+    """Parties that wait for the same and are waited for by the same; `layer` counts the longest way to somebody who waits for nobody."""
 
     ranks: str
     names: str
@@ -38,13 +38,14 @@ class WaitNode:
 
 @dataclass(frozen=True, slots=True)
 class WaitGraph:
-    """Nodes, and edges between their indices: the first waits for the second in what the third says."""
+    """Nodes, and edges between their indices: the first waits for the second in what the third says. In a `ring` layers mean nothing."""
 
+    ring: bool = False
     nodes: tuple[WaitNode, ...] = ()
     edges: tuple[tuple[int, int, str], ...] = ()
 
 
-def fold_waits(waits: Sequence[Wait], culprits: Sequence[int]) -> tuple[WaitView, ...]:
+def fold_waits(waits: Sequence[Wait], culprits: Collection[Party]) -> tuple[WaitView, ...]:
     """One row for each party waited for and place."""
     together: dict[tuple[Party, str], list[Wait]] = {}
     for wait in waits:
@@ -62,7 +63,7 @@ def fold_waits(waits: Sequence[Wait], culprits: Sequence[int]) -> tuple[WaitView
     )
 
 
-def graph(waits: Sequence[Wait], culprits: Sequence[int]) -> WaitGraph:
+def graph(waits: Sequence[Wait], culprits: Collection[Party]) -> WaitGraph:
     """The graph where it says more than the rows do: somebody waited for waits too. Empty otherwise, and where it would be a tangle."""
     ahead: dict[Party, set[Party]] = defaultdict(set)
     behind: dict[Party, set[Party]] = defaultdict(set)
@@ -77,13 +78,16 @@ def graph(waits: Sequence[Wait], culprits: Sequence[int]) -> WaitGraph:
     if len(alike) > MOST_NODES:
         return WaitGraph()
     of = {party: number for number, same in enumerate(alike.values()) for party in same}
-    edges = {(of[wait.who], of[wait.for_whom]): wait.in_what for wait in reversed(waits) if of[wait.who] != of[wait.for_whom]}
+    edges: dict[tuple[int, int], dict[str, None]] = defaultdict(dict)
+    for wait in waits:
+        if of[wait.who] != of[wait.for_whom]:
+            edges[of[wait.who], of[wait.for_whom]][wait.in_what] = None
     layers = _layers(len(alike), list(edges))
-    nodes = tuple(_node(same, culprits, layers[number]) for number, same in enumerate(alike.values()))
-    return WaitGraph(nodes, tuple((*edge, what) for edge, what in sorted(edges.items())))
+    nodes = tuple(_node(same, culprits, layers[number] if layers else 0) for number, same in enumerate(alike.values()))
+    return WaitGraph(layers is None, nodes, tuple((*edge, " · ".join(what)) for edge, what in sorted(edges.items())))
 
 
-def _node(parties: Sequence[Party], culprits: Sequence[int], layer: int) -> WaitNode:
+def _node(parties: Sequence[Party], culprits: Collection[Party], layer: int) -> WaitNode:
     return WaitNode(
         ranks=ranges(party for party in parties if isinstance(party, int)),
         names=", ".join(party for party in parties if isinstance(party, str)),
@@ -92,17 +96,15 @@ def _node(parties: Sequence[Party], culprits: Sequence[int], layer: int) -> Wait
     )
 
 
-def _layers(number: int, edges: Sequence[tuple[int, int]]) -> dict[int, int]:
-    """Steps from each node to the nearest that waits for nobody; in a ring that leads nowhere else, to its first node."""
-    waiting = {who for who, _ in edges}
+def _layers(number: int, edges: Sequence[tuple[int, int]]) -> dict[int, int] | None:
+    """The longest way from each node to one that waits for nobody; None where some wait in a ring."""
+    ahead: dict[int, set[int]] = {node: set() for node in range(number)}
+    for who, whom in edges:
+        ahead[who].add(whom)
     layers: dict[int, int] = {}
     while len(layers) < number:
-        left = [node for node in range(number) if node not in layers]
-        todo = deque([node for node in left if node not in waiting] or left[:1])
-        layers.update(dict.fromkeys(todo, 0))
-        while todo:
-            at = todo.popleft()
-            for who in (who for who, whom in edges if whom == at and who not in layers):
-                layers[who] = layers[at] + 1
-                todo.append(who)
+        ready = [node for node in ahead if node not in layers and ahead[node] <= layers.keys()]
+        if not ready:
+            return None
+        layers.update({node: max((layers[whom] + 1 for whom in ahead[node]), default=0) for node in ready})
     return layers

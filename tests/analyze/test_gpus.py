@@ -39,6 +39,11 @@ def test_a_display_card_beside_the_jobs_gpus_is_not_marked() -> None:
     assert surroundings(about)["GPUs"] == ("2 × NVIDIA H100, 1 × NVIDIA T400", "")
 
 
+def test_the_display_card_of_a_workstation_is_not_marked() -> None:
+    """A DGX Station has one beside its GPUs, and no job is on it."""
+    assert rows(gpu(0, "NVIDIA DGX Display"), gpu(1), gpu(2))["GPUs"][1] == ""
+
+
 def test_gpus_of_several_hosts_add_up() -> None:
     """GPU 0 of one host is not that of the other; two files of one host have the same."""
     values = [gpu(n, file=f"n{host}/smi.txt") for host in (1, 2) for n in range(8)]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from hanglens.analyze.holders import Held, Holders, runs, short, who_has_which
+from hanglens.analyze.holders import Held, Holders, short, who_has_which
 from hanglens.model import Collection, SourceRef
 from tests.builders import event, incident, joined, log, member, parsed, setting
 
 A, B = SourceRef("a.log", 1), SourceRef("b.log", 1)
+# A job that was started again with another version: its ranks have both, though no process has.
+TWICE = [Held(value, A, rank, pid=10 * int(value) + rank) for value in ("1", "2") for rank in (0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -28,7 +30,9 @@ def test_who_has_which(held: list[Held], en: str, zh: str) -> None:
     assert (told.en, told.zh) == (en, zh)
 
 
-@pytest.mark.parametrize("held", [[Held("1", A, 0), Held("1", A, 1)], [Held("1", A, 0), Held("2", A, 0)], [Held("1", A), Held("2", A)], []])
+@pytest.mark.parametrize(
+    "held", [[Held("1", A, 0), Held("1", A, 1)], [Held("1", A, 0), Held("2", A, 0)], [Held("1", A), Held("2", A)], TWICE, []]
+)
 def test_one_holder_of_two_values_tells_nothing(held: list[Held]) -> None:
     """One value, or one process or file with several, is no difference within the job."""
     assert who_has_which(held) is None
@@ -56,8 +60,6 @@ def test_hosts(several: bool, hosts: list[str]) -> None:
     assert [*files, holders.of_event(event("x", file="one/a.log", host="n9"), "1").host] == hosts
 
 
-def test_runs_and_lengths() -> None:
-    """Neighbours are joined, and nothing is longer than a cell."""
-    assert runs((0, 1, 2, 5)) == "0-2,5"
-    assert runs(range(0, 100, 2)) == "0,2,4,6,8,10,12,14,…"
+def test_lengths() -> None:
+    """Nothing is longer than a cell."""
     assert (short("x" * 80), len(short("x" * 81))) == ("x" * 80, 80)

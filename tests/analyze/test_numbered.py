@@ -25,11 +25,12 @@ def folder(*names: str, known: dict[str, int] | None = None, members: tuple[int,
         (folder("job/0", "job/7"), [-1, -1]),
         (folder("job/1"), [-1]),
         (folder("a/1", "b/1"), [-1, -1]),
+        (folder("a/0", "a/1", "b/0", "b/1"), [-1, -1, -1, -1]),
         (folder("job/0", "job/2", known={"job/2": 1}), [-1, 1]),
         (folder("job/0", "job/2", known={"job/2": 2}), [0, 2]),
         (folder("job/0", "job/1", members=()), [-1, -1]),
     ],
-    ids="fit one-has-a-word one-is-no-member alone two-folders contradicted agreed no-groups".split(),
+    ids="fit one-has-a-word one-is-no-member alone two-folders two-hosts-count-alike contradicted agreed no-groups".split(),
 )
 def test_numbers_count_where_all_of_a_folder_fit(parsed: Parsed, ranks: list[int]) -> None:
     """One name that is no number, one that is no member, or content that says otherwise, and none of them counts."""

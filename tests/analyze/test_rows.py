@@ -17,6 +17,7 @@ from tests.builders import (
     event,
     fact,
     incident,
+    joined,
     log,
     member,
     members_of,
@@ -92,9 +93,11 @@ def test_the_calls_around_the_odd_one() -> None:
 
 
 def test_communicators_of_nccl_and_ras() -> None:
-    """Members as far as lines and reports name them."""
-    tables = communicators(incident(evidence=parsed(nccl_init(0, 4, 1), nccl_init(3, 4, 2), ras({}, size=2))))
-    assert {table.id: table.members for table in tables} == {"a1": (0, 3), "c1": (0, 1)}
+    """Members as far as lines and reports name them, by the ranks of the job: a communicator counts its own from 0."""
+    whole = [nccl_init(rank, 4, 10 + rank) for rank in (0, 3)]
+    part = [nccl_init(rank, 2, 10 + of, comm="0xb2") for rank, of in ((0, 0), (1, 3))]
+    tables = communicators(joined(*whole, *part, ras({}, size=4), log()))
+    assert {table.id: table.members for table in tables} == {"a1": (0, 3), "b2": (0, 3), "c1": (0, 1, 2, 3)}
 
 
 def test_inputs() -> None:

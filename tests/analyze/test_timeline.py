@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hanglens.analyze.timeline import MOST_ERRORS, timeline
+from hanglens.analyze.timeline import LAST_ERRORS, timeline
 from hanglens.model import Collection, Event, RecorderDump, SourceRef, Stamp
 from hanglens.verdict import TimelineSpan
 from tests.builders import event, incident, log, parsed, read
@@ -51,7 +51,7 @@ def test_a_line_that_names_nobody_may_be_anybodys() -> None:
     assert spans(log(tail=(said(0, 0), said(30, 1)))) == [(0, "00:00", "00:30", "silence")]
 
 
-def test_stamps_of_another_form_are_not_compared() -> None:
+def test_stamps_of_a_rarer_form_are_not_compared() -> None:
     """A clock without a date, or one with an offset, makes nobody silent on a dated log."""
     odd = replace(said(59, 1, file="1.log"), time=Stamp("02:00:01", 1.0, dated=False))
     assert spans(log("0.log", rank=0, tail=(said(50, 0, file="0.log"),)), log("1.log", rank=1, tail=(odd,))) == []
@@ -83,10 +83,63 @@ def test_progress_lasts_from_its_first_line_to_its_last() -> None:
 
 
 def test_errors_are_moments() -> None:
-    """An error is told once, also if several patterns know its line, and of a rank that repeats itself only the first few."""
+    """An error is told once, also if several patterns know its line; of a rank that repeats itself the first and the last are told."""
     errors = [said(seconds, 1, name, level="ERROR") for seconds in range(1, 9) for name in ("tail", "torch.error")]
     found = spans(log(tail=tuple(errors[::2])), *errors[1::2])
-    assert found == [(1, f"00:0{n}", f"00:0{n}", "error") for n in range(1, MOST_ERRORS + 1)]
+    assert found == [(1, f"00:0{n}", f"00:0{n}", "error") for n in (1, *range(9 - LAST_ERRORS, 9))]
+
+
+def test_an_error_is_told_by_its_words() -> None:
+    """Rank, stamp and source before them are left out of the label; a dump that was asked for is no error."""
+    glog = "[rank0]:[E1122 15:16:26.071339254 ProcessGroupNCCL.cpp:688] [Rank 0] Watchdog caught collective operation timeout"
+    asked = "[rank0]:[E1122 15:16:27.071339254 ProcessGroupNCCL.cpp:1682] ProcessGroupNCCL preparing to dump debug info"
+    told = [replace(said(n, 0, level="ERROR"), text=text) for n, text in enumerate((glog, asked))]
+    assert [span.label for span in shown(log(tail=tuple(told)))] == ["Watchdog caught collective operation timeout"]
+
+
+def test_hosts_are_not_compared() -> None:
+    """A host whose clock is hours behind is not silent for hours."""
+    here = [replace(said(n, 0, file="a/0.log"), time=at(f"2026-03-01T02:0{n}:00")) for n in range(3)]
+    there = [replace(said(n, 1, file="b/1.log"), time=at(f"2026-03-01T10:0{n}:00")) for n in range(3)]
+    about = parsed(log("a/0.log", rank=0, tail=tuple(here)), log("b/1.log", rank=1, tail=tuple(there)))
+    assert timeline(replace(incident(evidence=about), several_hosts=True)) == ()
+    assert [span.kind for span in timeline(incident(evidence=about))] == ["silence"]
+
+
+def test_lines_without_a_time_may_go_on() -> None:
+    """Where such lines follow, the silence is said to be one of lines with a time."""
+    untimed = replace(said(59, 0, file="0.log"), time=None)
+    logs = log("0.log", rank=0, tail=(said(10, 0, file="0.log"), untimed)), log("1.log", rank=1, tail=(said(50, 1, file="1.log"),))
+    (silence,) = shown(*logs)
+    assert silence.label == "no line with a time"
+
+
+def test_stamps_with_any_offset_are_compared() -> None:
+    """Two zones are one clock where the lines say which zone is theirs."""
+    stamps = {0: "2026-03-01T10:00:00+08:00", 1: "2026-03-01T02:00:30Z"}
+    seconds = {0: 0, 1: 30}
+    told = [
+        replace(said(0, rank, file=f"{rank}.log"), time=Stamp(text, BEGAN + seconds[rank])) for rank, text in stamps.items()
+    ]  # fmt: skip
+    (silence,) = shown(*(log(f"{rank}.log", rank=rank, tail=(told[rank],)) for rank in stamps))
+    assert (silence.rank, silence.start[-9:], silence.end[-4:]) == (0, "00:00.000Z"[-9:], ":30Z")
+
+
+def test_a_stage_ends_where_anybody_passed_the_next_one() -> None:
+    """In a shared log a later stage that names nobody may be this rank's: its own stage is drawn no further."""
+    job_log = Path(__file__).parents[2] / "fixtures/lmdeploy-0.7-tp4-config-sync/evidence/lmdeploy.log"
+    found = timeline(incident(evidence=read({"job.log": job_log.read_text(encoding="utf-8")})))
+    (first,) = [span for span in found if span.rank == 0]
+    assert (first.label, first.end) == ("weights loaded", "2026-11-22T15:32:39.999")
+
+
+def test_no_rank_of_thousands_is_left_out() -> None:
+    """Where there is too much to draw, each rank keeps its last spans."""
+    ranks = range(30_000)
+    errors = [replace(said(n, rank, level="ERROR"), ref=SourceRef(f"{rank}.log", n)) for rank in ranks for n in (1, 2)]
+    found = shown(*errors)
+    assert len(found) == len(ranks)
+    assert {span.start[-2:] for span in found} == {"02"}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hanglens.model import GpuLink, SourceRef
-from tests.builders import incident, parsed, setting, surroundings
+from tests.builders import incident, joined, parsed, setting, surroundings
 
 REF = SourceRef("topo.txt", 3)
 
@@ -70,3 +70,12 @@ def test_what_reroutes_peer_traffic(name: str, value: str, label: str, marked: b
 def test_one_host_of_several_is_enough() -> None:
     """ACS that is on somewhere is told, wherever it stands in the evidence."""
     assert rows(settings=(setting("pci.acs", "off"), setting("pci.acs", "on")))["PCI ACS"][0] == "on"
+
+
+def test_hosts_are_not_pooled() -> None:
+    """Each host has a GPU 0 and a GPU 1: what is unusual is that of one host, which is named."""
+    links = [GpuLink(0, 1, kind, SourceRef(f"{host}/topo.txt", 3)) for host, kind in (("n1", "NV18"), ("n2", "PIX"))]
+    value, why = surroundings(joined(*links, several_hosts=True))["GPU links"]
+    assert value == "NV18, PIX"
+    assert why.startswith("n2: no NVLink")
+    assert surroundings(joined(*links))["GPU links"][1].startswith("mixed: 1 of 2 pairs")

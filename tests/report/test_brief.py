@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from msgspec import structs
+
 from hanglens.report.brief import collective_lines, environment_lines, input_line, stack_lines, timeline_lines, tree_lines
 from hanglens.report.view import view
+from hanglens.verdict import CollectiveCell, CommunicatorTable
 from tests.samples import HUNG, large
 
 SHOWN = view(HUNG)
@@ -12,7 +15,7 @@ def test_the_timeline_in_words() -> None:
     assert SHOWN.timeline
     lines = timeline_lines(SHOWN.timeline, "en", 9)
 
-    assert lines[3] == "rank 3: 02:10:58 build extension · 02:11:09 silence (30 min 1 s)"
+    assert lines[0] == "▶ rank 3: 02:10:58 build extension · 02:11:09 silence (30 min 1 s)"
     assert lines[4] == "job: 02:12:10 error probe failed: 503"
 
 
@@ -36,8 +39,8 @@ def test_the_tree_in_words() -> None:
 
 def test_the_call_at_which_ranks_differ() -> None:
     """Only that sequence number is told, the odd call marked."""
-    assert collective_lines(SHOWN.matrices[0], "en") == [
-        "default_pg #41", "    ranks 0,2: barrier 1 scheduled", "    rank 1: ≠ all_reduce 1 scheduled", "    rank 3: no call recorded"
+    assert collective_lines(SHOWN.matrices[0], "en", 2) == [
+        "group 0, default_pg #41", "    rank 1: ≠ all_reduce 1 scheduled", "    ranks 0,2: barrier 1 scheduled", "… and 1 more"
     ]  # fmt: skip
 
 
@@ -53,3 +56,14 @@ def test_the_inputs_in_a_line() -> None:
     """Files are counted by kind."""
     assert input_line(view(large(64)).input_groups, "en") == "64 files: 64 × engine log"
     assert input_line(SHOWN.input_groups, "zh").startswith("3 个文件: 1 × engine log")
+
+
+def test_a_rank_of_which_no_record_was_given() -> None:
+    """It is not said to have made no call, and does not decide which call is told."""
+    cells = [CollectiveCell(rank=r, seq=s, op="all_reduce", state="completed" if s < 9 else "scheduled") for r in (0, 1) for s in (7, 8, 9)]
+    table = CommunicatorTable(id="0", name="default_pg", members=(0, 1, 2, 3), divergence=tuple(cells))
+    (matrix,) = view(structs.replace(HUNG, communicators=(table,))).matrices
+
+    assert collective_lines(matrix, "en", 9) == [
+        "group 0, default_pg #9", "    ranks 0-1: all_reduce scheduled", "    ranks 2-3: no record of it was given"
+    ]  # fmt: skip

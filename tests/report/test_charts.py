@@ -63,7 +63,7 @@ def test_stamps_of_another_form_are_left_out() -> None:
     """A time of day is not compared with a full date: the spans of the commoner form are drawn."""
     chart = timeline((*[span(r, "2026-03-01T02:00:00", "2026-03-01T02:00:09") for r in range(2)], span(2, "02:00:00", "02:00:09")), ())
 
-    assert "rank 0-1" in chart
+    assert "ranks 0-1" in chart
     assert "rank 2" not in chart
 
 
@@ -126,3 +126,29 @@ def test_a_stage_is_named_in_both_languages() -> None:
     stage = TimelineSpan(rank=0, start="02:00:00", end="02:29:00", kind="stage", label="loaded", title=Text(en="loaded", zh="已加载"))
 
     assert '<tspan lang="en">loaded</tspan><tspan lang="zh">已加载</tspan>' in timeline((stage,), ())
+
+
+def test_the_rank_that_failed_first_is_not_folded_away() -> None:
+    """Its error is another one than the cries of the others at much the same moment; numbers make no difference."""
+    others = [span(r, "02:30:00", "02:30:00", "error", label=f"peer {r} closed the connection") for r in (0, 1, 2)]
+    chart = timeline(
+        [*others, span(3, "02:29:58", "02:29:58", "error", label="an illegal memory access"), span(0, "02:00:00", "02:10:00")], ()
+    )
+
+    assert "illegal memory" in chart
+    assert chart.count('<g class="rank-row">') == 3
+
+
+def test_whose_line_it_is() -> None:
+    """Of several ranks in one row the first tells, and it is said."""
+    alike = [TimelineSpan(rank=r, start="02:00:00", end="02:29:00", kind="silence", label="x", text=f"line of {r}") for r in (4, 5)]
+
+    assert 'data-line="rank 4: line of 4"' in timeline(alike, ())
+
+
+def test_ticks_of_days() -> None:
+    """A start-up of a minute before two days of silence: both sides of the rest have ticks, and each day is named once."""
+    chart = timeline([span(0, "2026-03-01T02:00:00", "2026-03-01T02:01:00"), span(0, "2026-03-03T02:00:00", "2026-03-03T02:01:00")], ())
+    ticks = re.findall(r'class="tick" x="[\d.]+" y="\d+">([\d: -]+)<', chart)
+
+    assert ticks == ["03-01 02:00", "02:00:30", "02:01:00", "03-03 02:00", "02:00:30", "02:01:00"]

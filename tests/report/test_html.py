@@ -162,7 +162,7 @@ def test_states_are_told_without_colour() -> None:
     """The strip names each state by a letter, the culprit by a sign, and an odd call by ≠."""
     page = render(HUNG, lang="en")
 
-    assert '<span class="flag" aria-hidden="true">▼</span><span class="letter" aria-hidden="true">R</span>' in page
+    assert '<span class="flag" aria-hidden="true">▼</span><span class="letter" aria-hidden="true">O</span>' in page
     assert page.count('<span class="flag" aria-hidden="true"></span>') == 3
     assert '<span class="sign">≠' in page
 

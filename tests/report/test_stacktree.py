@@ -1,12 +1,18 @@
 from __future__ import annotations
 
-from hanglens.report.stacktree import MOST_PLACES, StackNode, forest
+from hanglens.report.stacktree import MOST_PLACES, StackForest, StackNode
+from hanglens.report.stacktree import forest as merged
 from hanglens.verdict import StackGroup
 
 
 def group(ranks: tuple[int, ...], *frames: str, processes: tuple[str, ...] = ()) -> StackGroup:
     """Ranks at one place; frames outermost first."""
     return StackGroup(ranks=ranks, frames=frames[::-1], processes=processes)
+
+
+def forest(groups: list[StackGroup], blamed: list[int | str]) -> StackForest:
+    """The merged stacks."""
+    return merged(groups, frozenset(blamed))
 
 
 def shape(node: StackNode) -> tuple[object, ...]:
@@ -49,12 +55,12 @@ def test_nothing_to_merge() -> None:
 
 
 def test_too_many_places_keep_the_culprit() -> None:
-    """Of a thousand places the culprit's is drawn, and the ranks left out are named."""
+    """Of a thousand places the culprit's is drawn, and those left out are counted."""
     drawn = forest([group((rank,), "main", f"own_{rank}") for rank in range(1000)], [777])
 
     assert drawn.trees[0].branches[0].ranks == "777"
     assert len(drawn.leaves) == MOST_PLACES
-    assert drawn.left_out == "63-776,778-999"
+    assert drawn.left_out == 1000 - MOST_PLACES
 
 
 def test_many_lines_of_one_function_are_cut() -> None:
@@ -62,3 +68,18 @@ def test_many_lines_of_one_function_are_cut() -> None:
     (tree,) = forest([group((rank,), f"loop (t.py:{rank + 1})", f"f{rank}") for rank in range(9)], []).trees
 
     assert tree.frames == ("loop (t.py:1|2|3|…)",)
+
+
+def test_a_culprit_without_a_rank() -> None:
+    """A process of which no rank is known is marked by its name, and comes first."""
+    groups = [group((), "main", "wait", processes=("pid 11", "pid 12")), group((), "main", "own", processes=("pid 13",))]
+    (tree,) = forest(groups, ["pid 13"]).trees
+
+    assert [(leaf.processes, leaf.culprit) for leaf in tree.branches] == [("pid 13", True), ("pid 11, pid 12", False)]
+
+
+def test_thousands_of_processes_at_one_place_are_counted() -> None:
+    """The first few are named, and how many there are."""
+    (tree,) = forest([group((), "main", processes=tuple(f"pid {n}" for n in range(9000)))], []).trees
+
+    assert tree.processes == "pid 0, pid 1, pid 2, pid 3, pid 4, pid 5, … (9000)"

@@ -34,7 +34,8 @@ def test_a_ring_is_drawn() -> None:
     """Where everybody waits for the next one, nobody is at the end, and every box has its place."""
     found = graph(waits((0, 1), (1, 2), (2, 0)), [])
 
-    assert sorted(node.layer for node in found.nodes) == [0, 1, 2]
+    assert found.ring
+    assert len(found.nodes) == 3
     assert {(who, whom) for who, whom, _ in found.edges} == {(0, 1), (1, 2), (2, 0)}
 
 
@@ -46,3 +47,18 @@ def test_two_rings_are_drawn() -> None:
 def test_a_tangle_is_not_drawn() -> None:
     """A long chain of single ranks is told by the rows alone."""
     assert graph(waits(*((rank, rank + 1) for rank in range(MOST_NODES + 5))), []).nodes == ()
+
+
+def test_a_short_cut_does_not_shorten_the_way() -> None:
+    """Who waits for two of which one waits for the other stands behind both: no edge stays within a column."""
+    found = graph(waits((0, 1), (1, 2), (0, 2)), [])
+
+    assert {node.ranks: node.layer for node in found.nodes} == {"0": 2, "1": 1, "2": 0}
+    assert all(found.nodes[who].layer > found.nodes[whom].layer for who, whom, _ in found.edges)
+
+
+def test_all_that_is_waited_in_is_told() -> None:
+    """Two reasons between the same parties are one edge with both."""
+    found = graph([Wait(who=0, for_whom=1, in_what="send"), Wait(who=0, for_whom=1, in_what="barrier"), *waits((1, 2))], [])
+
+    assert ("send · barrier") in [what for _, _, what in found.edges]

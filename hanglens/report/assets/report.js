@@ -4,10 +4,14 @@
   const root = document.documentElement;
   root.classList.add("script");
 
-  // A file opened from disk may have no storage; then the theme of the system holds.
+  // A file opened from disk may have no storage; then the theme of the system holds. The language is kept for a reload of this page.
   const stored = {
     get: (key) => { try { return localStorage.getItem(key); } catch { return null; } },
     set: (key, value) => { try { localStorage.setItem(key, value); } catch { /* not remembered */ } },
+  };
+  const kept = {
+    get: () => { try { return sessionStorage.getItem(location.pathname); } catch { return null; } },
+    set: (language) => { try { sessionStorage.setItem(location.pathname, language); } catch { /* not remembered */ } },
   };
   const theme = stored.get("hanglens-theme");
   if (theme === "light" || theme === "dark") root.dataset.theme = theme;
@@ -67,19 +71,18 @@
   };
 
   const walk = (chart, key) => {
-    const marks = [...chart.querySelectorAll(".mark")];
-    const rows = [...chart.querySelectorAll(".rank-row")].filter((row) => row.querySelector(".mark"));
-    const current = chart.querySelector(".mark.current");
-    const row = current && rows.indexOf(current.closest(".rank-row"));
+    const inTime = (row) => [...row.querySelectorAll(".mark")].sort((a, b) => a.dataset.at - b.dataset.at);
+    const rows = [...chart.querySelectorAll(".rank-row")].map(inTime).filter((marks) => marks.length);
+    const marks = rows.flat();
+    const at = marks.indexOf(chart.querySelector(".mark.current"));
+    const row = rows.findIndex((row) => row.includes(marks[at]));
     const next = {
-      ArrowRight: () => marks[marks.indexOf(current) + 1],
-      ArrowLeft: () => marks[marks.indexOf(current) - 1],
-      ArrowDown: () => rows[row + 1]?.querySelector(".mark"),
-      ArrowUp: () => rows[row - 1]?.querySelector(".mark"),
-    }[key];
-    if (!next) return false;
-    const mark = current ? next() : marks[0];
-    if (mark) tell(mark);
+      ArrowRight: marks[at + 1], ArrowLeft: marks[at - 1], ArrowDown: rows[row + 1]?.[0], ArrowUp: rows[row - 1]?.[0],
+      Home: marks[0], End: marks.at(-1),
+    };
+    if (!(key in next)) return false;
+    const mark = at < 0 ? marks[0] : next[key];
+    if (mark) { tell(mark); mark.scrollIntoView({ block: "nearest", inline: "nearest" }); }
     return true;
   };
 
@@ -98,9 +101,9 @@
   addEventListener("afterprint", () => { for (const fold of closed) fold.open = false; });
   addEventListener("hashchange", reveal);
   addEventListener("DOMContentLoaded", () => {
-    setLanguage(root.dataset.lang);
+    setLanguage(kept.get() || root.dataset.lang);
     for (const button of document.querySelectorAll("[data-set-lang]")) {
-      button.addEventListener("click", () => setLanguage(button.dataset.setLang));
+      button.addEventListener("click", () => { setLanguage(button.dataset.setLang); kept.set(button.dataset.setLang); });
     }
     for (const button of document.querySelectorAll(".copy")) button.addEventListener("click", () => copy(button));
     document.getElementById("theme").addEventListener("click", switchTheme);

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from hanglens.report.ranges import ranges
+from hanglens.ranges import ranges
 
 
 @pytest.mark.parametrize(
