@@ -174,6 +174,17 @@ def test_what_is_folded_is_printed(report: Report, opened: Opened, script: bool)
     assert page.evaluate(FOLDED) == []
 
 
+def test_paper_is_light(report: Report, opened: Opened) -> None:
+    """Whoever reads in the dark prints black on white, whether the system or the button made it dark."""
+    for scheme in ("light", "dark"):
+        page = opened(report, color_scheme=scheme).page
+        if scheme == "light":
+            page.click("#theme")
+        page.emulate_media(media="print", color_scheme=scheme)
+
+        assert page.evaluate("() => getComputedStyle(document.body).color") == "rgb(28, 33, 39)"
+
+
 def test_it_prints(report: Report, opened: Opened) -> None:
     """The browser makes a PDF of A4 pages of it, and afterwards the folds are as they were."""
     page = opened(report).page
