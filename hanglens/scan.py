@@ -27,9 +27,13 @@ else:
 CHUNK = 1 << 20
 LONGEST_LINE = 1 << 20
 BORDER = 8000  # bytes that a chunk knows of what stands above and below it
+NEAR = 4096  # bytes that a single line knows of the same
 REGEX_SECONDS = 0.5
 SHORTEST_LITERAL = 4
+MOST_ALTERNATIVES = 16  # of a literal that holds choices, as `via P2P` and `via SHM` of `via (?:P2P|SHM)`
 
+_Tree = Sequence[tuple[object, object]]
+_EMPTY = frozenset({""})
 Hit = tuple[int, int]  # the offset of a literal's last byte, and which literal
 _Find = Callable[[bytes], list[Hit]]
 
@@ -74,7 +78,7 @@ def _compiled(expression: str) -> regex.Pattern[str]:
 
 
 @lru_cache(maxsize=4096)
-def _parsed(expression: str) -> tuple[Sequence[tuple[object, object]], bool]:
+def _parsed(expression: str) -> tuple[_Tree, bool]:
     """The expression's tree, and whether case is ignored in all of it."""
     tree: Any = _sre_parser.parse(expression)
     return tree, bool(tree.state.flags & re.IGNORECASE)
@@ -129,24 +133,46 @@ def _shortest(alternatives: Iterable[str]) -> int:
     return min(map(len, alternatives))
 
 
-def _best(tree: Sequence[tuple[object, object]]) -> frozenset[str] | None:
+def _best(tree: _Tree) -> frozenset[str] | None:
     """The alternatives whose shortest piece is longest; None if nothing is required."""
     return max(_required(tree), key=_shortest, default=None)
 
 
-def _required(tree: Sequence[tuple[object, object]]) -> list[frozenset[str]]:
+def _required(tree: _Tree) -> list[frozenset[str]]:
     """Alternatives of which one must stand in every match, for each part of the expression that requires some."""
     candidates: list[frozenset[str]] = []
-    run = ""
+    runs = _EMPTY
     for op, argument in tree:
-        if op is _sre.LITERAL:
-            run += chr(argument)  # type: ignore[arg-type]
+        exact = _exact(op, argument)
+        if exact is not None and len(runs) * len(exact) <= MOST_ALTERNATIVES:
+            runs = frozenset(begun + more for begun in runs for more in exact)
             continue
-        candidates += [frozenset({run})] if run else []
-        run = ""
         inner = _inner(op, argument)
-        candidates += [inner] if inner else []
-    return candidates + ([frozenset({run})] if run else [])
+        candidates += [found for found in (runs, inner) if found]
+        runs = _EMPTY
+    return [found for found in (*candidates, runs) if all(found)]
+
+
+def _exact(op: object, argument: object) -> frozenset[str] | None:
+    """All texts that a part matches, where these are few and known: constants, and choices of them."""
+    if op is _sre.LITERAL:
+        return frozenset({chr(argument)})  # type: ignore[arg-type]
+    if op is _sre.SUBPATTERN:
+        return None if argument[1] & re.IGNORECASE else _exact_run(argument[-1])  # type: ignore[index]
+    if op is _sre.BRANCH:
+        branches = [_exact_run(branch) for branch in argument[1]]  # type: ignore[index]
+        return None if None in branches else frozenset().union(*branches)  # type: ignore[arg-type]
+    return None
+
+
+def _exact_run(tree: _Tree) -> frozenset[str] | None:
+    runs = _EMPTY
+    for op, argument in tree:
+        exact = _exact(op, argument)
+        if exact is None or len(runs) * len(exact) > MOST_ALTERNATIVES:
+            return None
+        runs = frozenset(begun + more for begun in runs for more in exact)
+    return runs
 
 
 def _inner(op: object, argument: object) -> frozenset[str] | None:
@@ -226,6 +252,13 @@ class Chunk:
     def after(self, at: int) -> bytes:
         """BORDER bytes from an offset on; fewer at the end of the stream."""
         return (self.data[at : at + BORDER] + self.below)[:BORDER]
+
+    def window(self, at: int, number: int) -> Chunk:
+        """The line at an offset alone, whose number is known, with what stands next to it."""
+        end = self.data.find(b"\n", at)
+        end = len(self.data) if end < 0 else end
+        below = (self.data[end : end + NEAR] + self.below)[:NEAR]
+        return Chunk(self.data[at:end], number, {}, self.before(at)[-NEAR:], below)
 
 
 def chunks(stream: BinaryIO, scanner: Scanner) -> Iterator[Chunk]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import BinaryIO
@@ -75,6 +75,7 @@ class _Reading:
     place: Place
     index: PatternIndex
     kept: dict[str, tuple[list[Event], deque[Event]]] = field(default_factory=dict)
+    pending: dict[int, deque[Chunk]] = field(default_factory=dict)
     parts: list[Parsed] = field(default_factory=list)
     block: Block | None = None
 
@@ -94,32 +95,55 @@ class _Reading:
             for pattern in self.index.patterns(hits) if _speaks(segment) else ():
                 event = _recognise(pattern, segment, self.place.file, chunk, at)
                 if event:
-                    first, last = self.kept.setdefault(pattern.name, ([], deque(maxlen=KEEP)))
+                    first, last = self.kept.setdefault(pattern.name, ([], deque(maxlen=2 * KEEP)))
                     (first if len(first) < KEEP else last).append(event)
         for kind in self.index.kinds(hits):
             if self.block is None:
                 self.block = kind.start(line, self.place)
 
     def thinned(self, chunk: Chunk) -> dict[int, set[int]]:
-        """The hits of a chunk without those that would add nothing: of a pattern that is full only the last few lines count."""
+        """The hits of a chunk that are looked at now. Of a pattern that is full only the last lines of the file count: they are put off."""
         full = {name for name, (first, _) in self.kept.items() if len(first) >= KEEP}
-        if not full:
+        settled = {hit for hit in set().union(*chunk.hits.values()) if self.index.settled(hit, full)} if full else set()
+        if not settled:
             return chunk.hits
-        settled = {hit for hit in set().union(*chunk.hits.values()) if self.index.settled(hit, full)}
-        seen: dict[int, int] = dict.fromkeys(settled, 0)
-        kept: dict[int, set[int]] = {}
+        now = {at: wanted for at, hits in chunk.hits.items() if (wanted := hits - settled)}
+        seen, last = dict.fromkeys(settled, 0), defaultdict[int, set[int]](set)
         for at in sorted(chunk.hits, reverse=True):
-            wanted = {hit for hit in chunk.hits[at] if seen.get(hit, 0) < KEEP}
-            for hit in wanted & settled:
-                seen[hit] += 1
-            if wanted:
-                kept[at] = wanted
-        return kept
+            for hit in chunk.hits[at] & settled:
+                if seen[hit] < KEEP:
+                    seen[hit] += 1
+                    last[at].add(hit)
+            if min(seen.values()) >= KEEP:
+                break
+        self.put_off(chunk, last)
+        return now
+
+    def put_off(self, chunk: Chunk, hits: Mapping[int, set[int]]) -> None:
+        """Remember lines, with what stands around them; of each literal the last ones only."""
+        position, number = 0, chunk.first_line
+        for at in sorted(hits):
+            number += chunk.data.count(b"\n", position, at)
+            position = at
+            line = chunk.window(at, number)
+            for hit in hits[at]:
+                self.pending.setdefault(hit, deque(maxlen=KEEP)).append(line)
+
+    def take_pending(self) -> None:
+        """Look at the lines that were put off, now that it is known which are the last ones."""
+        lines: dict[int, tuple[Chunk, set[int]]] = {}
+        for hit, windows in self.pending.items():
+            for window in windows:
+                lines.setdefault(window.first_line, (window, set()))[1].add(hit)
+        for number, (window, hits) in sorted(lines.items(), key=lambda line: line[0]):
+            raw = window.data.decode("utf-8", "replace")
+            if self.index.promising(raw, hits):
+                self.take(read_line(raw, number), hits, window, 0)
 
     def events(self) -> list[Event]:
-        """What was recognised, in the order of the file."""
-        kept = [event for first, last in self.kept.values() for event in (*first, *last)]
-        return sorted(kept, key=lambda event: event.ref.line or 0)
+        """What was recognised, in the order of the file; of each pattern the first and the last."""
+        kept = [event for first, last in self.kept.values() for event in (*first, *sorted(last, key=_line_number)[-KEEP:])]
+        return sorted(kept, key=_line_number)
 
     def end_block(self) -> None:
         if self.block is not None:
@@ -138,6 +162,7 @@ def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
         reading.take_chunk(chunk)
         tail, tail_line = _tail(tail, tail_line, chunk)
     reading.end_block()
+    reading.take_pending()
     events = reading.events()
     told = _last_lines(tail, tail_line, place.file)
     stamps = [event.time for event in told if event.time]
@@ -156,7 +181,12 @@ def read_events(data: bytes, place: Place, index: PatternIndex) -> tuple[Event, 
     reading = _Reading(place, index)
     for chunk in chunks(io.BytesIO(data), index.scanner):
         reading.take_chunk(chunk)
+    reading.take_pending()
     return tuple(reading.events())
+
+
+def _line_number(event: Event) -> int:
+    return event.ref.line or 0
 
 
 def _wanted_lines(chunk: Chunk, hits: dict[int, set[int]], reading: _Reading) -> Iterator[tuple[int, int, str]]:

@@ -97,6 +97,18 @@ def test_line_ends_and_bad_bytes(data: bytes, events: list[tuple[int, str]]) -> 
     assert parsed.inputs[0].lines == (data.count(b"\n") or data.count(b"\r")) + (not data.endswith(b"\n") and data != b"")
 
 
+def test_the_last_of_many_are_those_of_the_whole_file() -> None:
+    """Over several chunks the very last ones are kept, each with its own number and the lines around it."""
+    lines = [f"mark {n} {'x' * 400}" for n in range(20_000)]
+    about = read_text(io.BytesIO("\n".join(lines).encode()), Place("a.log"), PatternIndex([Pattern("mark", r"mark (?P<n>\d+)")], ()))
+    numbers = [int(event.fields["n"]) for event in about.events]
+
+    assert numbers == [*range(KEEP), *range(20_000 - KEEP, 20_000)]
+    assert all(event.ref.line == int(event.fields["n"]) + 1 for event in about.events)
+    assert all(event.text in event.context for event in about.events)
+    assert [len(event.context) for event in about.events[-3:]] == [5, 4, 3]
+
+
 def test_only_the_last_states_of_a_bar_are_looked_at() -> None:
     """A line that rewrote itself a hundred thousand times gives its last states, each an event of that line."""
     events = read("head\n" + "\r".join(f"mark {n}" for n in range(100_000)) + "\nmark 5\n").events
