@@ -17,7 +17,7 @@ def test_the_dumps_of_the_others_come_before_all_else() -> None:
     """Who gave the dump of one rank is asked for those of the others, and never for a run with the flight recorder on."""
     about = incident(evidence=parsed(*dumps(3), members_of("0", *range(6)), call(3, 1)))
     steps = next_evidence(NOTHING, (), {}, about)
-    assert "ranks 0-2, 4-5 too" in steps[0].what.en
+    assert "ranks 0-2,4-5 too" in steps[0].what.en
     assert not [step for step in steps if "prepare" in step.command or "flight recorder" in step.what.en]
 
 

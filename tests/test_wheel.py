@@ -45,11 +45,11 @@ def test_wheel_carries_every_rule(root: Path) -> None:
     assert any(packaged.glob("*/*.yaml"))
 
 
-def test_a_start_reads_no_yaml() -> None:
+def test_a_start_reads_no_yaml(tmp_path: Path) -> None:
     """What the wheel carries as JSON is used: rules and tables are there without a YAML parser."""
     load = "from hanglens.knowledge import load, tables; n = len(load.load_rules().rules); tables.load_tracks(); tables.load_frames()"
     code = f"import sys; {load}; print(n, 'yaml' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
 
     number, parsed = done.stdout.split()
     assert int(number) > 100
