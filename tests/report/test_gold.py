@@ -28,7 +28,7 @@ FORMATS: dict[str, Callable[[Diagnosis], str]] = {
 }
 SHOWN, WIDE = 20, 160  # of a difference: lines, and characters of each
 # The style sheet and the script are code of their own: a change of theirs changes no report.
-CODE = re.compile(r"(?<=<style>).*?(?=</style>)|(?<=<script>).*?(?=</script>)|(?<='sha256-)[^']*(?=')", re.DOTALL)
+CODE = re.compile(r"(?<=<style>).*?(?=</style>)|(?<=<script>).*?(?=</script>)|(?<=sha256-)[\w+/=]+", re.DOTALL)
 
 
 @lru_cache(maxsize=len(CASES))
