@@ -11,6 +11,11 @@ from hanglens.groups import Group
 from hanglens.model import DumpFailure, Frame, OpenFile, Parsed, Process, Stack, ThreadState
 
 
+def first_folder(file: str) -> str:
+    """What stands for a host where several were given: the first folder of a path; nothing for a plain file."""
+    return file.split("/", 1)[0] if "/" in file else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where one process stands: its working thread, and what that thread does.

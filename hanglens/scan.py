@@ -143,9 +143,9 @@ def _required(tree: _Tree) -> list[frozenset[str]]:
     candidates: list[frozenset[str]] = []
     runs = _EMPTY
     for op, argument in tree:
-        exact = _exact(op, argument)
-        if exact is not None and len(runs) * len(exact) <= MOST_ALTERNATIVES:
-            runs = frozenset(begun + more for begun in runs for more in exact)
+        longer = _longer(runs, _exact(op, argument))
+        if longer is not None:
+            runs = longer
             continue
         inner = _inner(op, argument)
         candidates += [found for found in (runs, inner) if found]
@@ -166,13 +166,17 @@ def _exact(op: object, argument: object) -> frozenset[str] | None:
 
 
 def _exact_run(tree: _Tree) -> frozenset[str] | None:
-    runs = _EMPTY
+    runs: frozenset[str] | None = _EMPTY
     for op, argument in tree:
-        exact = _exact(op, argument)
-        if exact is None or len(runs) * len(exact) > MOST_ALTERNATIVES:
-            return None
-        runs = frozenset(begun + more for begun in runs for more in exact)
+        runs = _longer(runs, _exact(op, argument)) if runs is not None else None
     return runs
+
+
+def _longer(runs: frozenset[str], exact: frozenset[str] | None) -> frozenset[str] | None:
+    """Each text with each that may follow it; None if what follows is not known, or they would be too many."""
+    if exact is None or len(runs) * len(exact) > MOST_ALTERNATIVES:
+        return None
+    return frozenset(begun + more for begun in runs for more in exact)
 
 
 def _inner(op: object, argument: object) -> frozenset[str] | None:

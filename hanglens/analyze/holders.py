@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from hanglens.incident import Incident
+from hanglens.incident import Incident, first_folder
 from hanglens.model import Event, Setting, SourceRef
 from hanglens.ranges import ranges
 from hanglens.verdict import Text
@@ -34,7 +34,7 @@ class Holders:
         self._ranks = incident.rank_of_pid()
         self._inputs = {about.file: about for about in incident.parsed.inputs}
         self._several = incident.several_hosts
-        self._hosts = {_folder(found.ref.file): found.host for found in incident.parsed.collections}
+        self._hosts = {first_folder(found.ref.file): found.host for found in incident.parsed.collections}
 
     def of_event(self, event: Event, value: str) -> Held:
         """A value that a line of a log gives."""
@@ -54,11 +54,7 @@ class Holders:
 
     def host(self, file: str) -> str:
         """The host of a file; nothing where all files are of one, or may be."""
-        return self._hosts.get(_folder(file), _folder(file)) if self._several else ""
-
-
-def _folder(file: str) -> str:
-    return file.split("/", 1)[0] if "/" in file else ""
+        return self._hosts.get(first_folder(file), first_folder(file)) if self._several else ""
 
 
 def different(held: Iterable[Held]) -> list[str]:

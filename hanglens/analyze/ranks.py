@@ -15,7 +15,7 @@ from hanglens.analyze.machines import with_x86_calls
 from hanglens.analyze.numbered import with_numbered_dumps
 from hanglens.analyze.stacks import samples, working_thread
 from hanglens.analyze.worldsize import world_size
-from hanglens.incident import Incident, Member, Standing
+from hanglens.incident import Incident, Member, Standing, first_folder
 from hanglens.knowledge.tables import load_frames
 from hanglens.model import DumpFailure, Event, Input, OpenFile, Parsed, Process, Speaker, Stack, ThreadState
 
@@ -49,7 +49,7 @@ class _Scopes(dict[str, str]):
         self._several = several
 
     def __missing__(self, file: str) -> str:
-        self[file] = file.split("/", 1)[0] if self._several and "/" in file else ""
+        self[file] = first_folder(file) if self._several else ""
         return self[file]
 
 

@@ -95,6 +95,7 @@ class _Reading:
             for pattern in self.index.patterns(hits) if _speaks(segment) else ():
                 event = _recognise(pattern, segment, self.place.file, chunk, at)
                 if event:
+                    # Twice as many as are kept: lines that were put off come here after later ones, and must not drive them out.
                     first, last = self.kept.setdefault(pattern.name, ([], deque(maxlen=2 * KEEP)))
                     (first if len(first) < KEEP else last).append(event)
         for kind in self.index.kinds(hits):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from hanglens.report.i18n import CALL_STATES, KINDS, STANDINGS, Lang, label, pick, those
+from hanglens.report.i18n import CALL_STATES, KINDS, STANDINGS, Lang, pick, say, those
 from hanglens.report.plain import cut
 from hanglens.report.stacktree import StackForest, StackNode
 from hanglens.report.timeline import Row, Timeline, length
@@ -16,10 +16,6 @@ INNERMOST = 2  # frames of a place that are told
 FRAME = 160  # characters
 LABEL = 60
 DAY = 86400  # seconds
-
-
-def _say(english: str, lang: Lang, **values: object) -> str:
-    return pick(label(english, **values), lang)
 
 
 def timeline_lines(timeline: Timeline, lang: Lang, most: int) -> list[str]:
@@ -40,12 +36,12 @@ def _timeline_row(row: Row, lang: Lang, *, days: bool) -> str:
         lasted = f" ({length(timed.end - timed.start)})" if span.kind == "silence" else ""
         day, _, clock = span.start.rpartition("T")
         parts.append(f"{day + ' ' if days and day else ''}{clock[:8]} {words}{lasted}")
-    who = ("▶ " if row.blamed else "") + (those(row.ranks, lang) or _say("job", lang))
+    who = ("▶ " if row.blamed else "") + (those(row.ranks, lang) or say("job", lang))
     return f"{who}: {' · '.join(parts)}"
 
 
 def _words(span: TimelineSpan, lang: Lang) -> str:
-    kind = "" if span.kind in ("stage", "progress") else _say(KINDS[span.kind], lang)
+    kind = "" if span.kind in ("stage", "progress") else say(KINDS[span.kind], lang)
     return " ".join(part for part in (kind, "" if span.kind == "silence" else cut(span.label, LABEL)) if part)
 
 
@@ -75,14 +71,14 @@ def _tree(node: StackNode, lang: Lang, indent: str) -> Iterator[str]:
 
 def _who(node: StackNode, lang: Lang) -> str:
     who = ", ".join(part for part in (those(node.ranks, lang), node.processes) if part)
-    absent = f" | {_say('not here: {ranks}', lang, ranks=node.absent)}" if node.absent else ""
+    absent = f" | {say('not here: {ranks}', lang, ranks=node.absent)}" if node.absent else ""
     return ("▶ " if node.culprit else "") + who + absent
 
 
 def _standing(group: StackGroup, lang: Lang) -> str:
     kind = group.waiting_in or ""
     moving = {None: "one sample: whether it moves is not known", True: "moved between samples", False: "the same in every sample"}
-    return ", ".join(part for part in (_say(STANDINGS.get(kind, kind), lang), _say(moving[group.moving], lang)) if part)
+    return ", ".join(part for part in (say(STANDINGS.get(kind, kind), lang), say(moving[group.moving], lang)) if part)
 
 
 def collective_lines(matrix: Matrix, lang: Lang, most: int) -> list[str]:
@@ -95,16 +91,16 @@ def collective_lines(matrix: Matrix, lang: Lang, most: int) -> list[str]:
     alike: dict[tuple[bool, str], list[str]] = {}
     for ranks, cells in matrix.rows:
         cell = cells[at]
-        call = _call(cell, lang) if any(cells) else _say("no record of it was given", lang)
+        call = _call(cell, lang) if any(cells) else say("no record of it was given", lang)
         alike.setdefault((not (cell and cell.odd), call), []).append(ranks)
     rows = [f"    {those(','.join(ranks), lang)}: {call}" for (_, call), ranks in sorted(alike.items(), key=lambda row: row[0][0])]
-    return [f"{_say('group {name}', lang, name=matrix.title)} #{matrix.seqs[at]}", *rows[:most], *_and_more(len(rows[most:]), lang)]
+    return [f"{say('group {name}', lang, name=matrix.title)} #{matrix.seqs[at]}", *rows[:most], *_and_more(len(rows[most:]), lang)]
 
 
 def _call(cell: CollectiveCell | None, lang: Lang) -> str:
     if cell is None:
-        return _say("no call recorded", lang)
-    state = _say(CALL_STATES.get(cell.state, cell.state), lang)
+        return say("no call recorded", lang)
+    state = say(CALL_STATES.get(cell.state, cell.state), lang)
     return ("≠ " if cell.odd else "") + " ".join(part for part in (cell.op, cell.size, state) if part)
 
 
@@ -119,8 +115,8 @@ def input_line(groups: Sequence[InputGroup], lang: Lang) -> str:
     """How many files of which kinds were read."""
     kinds = ", ".join(f"{group.count} × {group.kind}" for group in groups)
     number = sum(group.count for group in groups)
-    return f"{_say('1 file' if number == 1 else '{n} files', lang, n=number)}: {kinds}"
+    return f"{say('1 file' if number == 1 else '{n} files', lang, n=number)}: {kinds}"
 
 
 def _and_more(number: int, lang: Lang) -> list[str]:
-    return [_say("… and {n} more", lang, n=number)] if number else []
+    return [say("… and {n} more", lang, n=number)] if number else []

@@ -11,12 +11,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from hanglens.report import charts, i18n, waitgraph
-from hanglens.report.i18n import Lang, label, pick
+from hanglens.report.i18n import Lang, label, pick, say
 from hanglens.report.plain import cut
 from hanglens.report.view import LETTERS, view
 from hanglens.verdict import Diagnosis, Text
 
-KEY_LINES, KEY_LINE = 4, 240  # quotes at the top of the page, and characters of each
+KEY_LINE = 240  # characters of a quote at the top of the page
 
 
 def render(d: Diagnosis, *, lang: Lang) -> str:
@@ -33,7 +33,7 @@ def both(text: Text) -> Markup:
 
 
 def _title(d: Diagnosis, lang: Lang) -> str:
-    return f"{pick(label(i18n.VERDICTS[d.verdict]), lang)}: {pick(d.summary, lang)} · HangLens"
+    return f"{say(i18n.VERDICTS[d.verdict], lang)}: {pick(d.summary, lang)} · HangLens"
 
 
 @lru_cache(maxsize=1)
@@ -56,7 +56,7 @@ def _environment() -> Environment:
         script=script,
         policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'",
     )
-    environment.filters.update(both=both, shortened=lambda text: cut(text.strip(), KEY_LINE), first_few=lambda quotes: quotes[:KEY_LINES])
+    environment.filters.update(both=both, shortened=lambda text: cut(text.strip(), KEY_LINE))
     return environment
 
 

@@ -70,9 +70,14 @@ def pick(text: Text, lang: Lang) -> str:
     return (text.zh or text.en) if lang == "zh" else (text.en or text.zh)
 
 
+def say(english: str, lang: Lang, **values: object) -> str:
+    """A text of the report in one language."""
+    return pick(label(english, **values), lang)
+
+
 def those(ranks: str, lang: Lang) -> str:
     """Ranks, as ranges, in words; nothing for none."""
-    return ranks and pick(label("rank {n}" if ranks.isdecimal() else "ranks {n}", n=ranks), lang)
+    return ranks and say("rank {n}" if ranks.isdecimal() else "ranks {n}", lang, n=ranks)
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from hanglens.report import brief
-from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, label, pick, those
+from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, pick, say, those
 from hanglens.report.plain import cut
 from hanglens.report.view import Card, Culprit, Quote, RankGroup, ReportView, view
 from hanglens.report.waits import WaitView
@@ -106,14 +106,10 @@ class _Page:
         yield from self.inputs()
 
     def say(self, english: str, **values: object) -> str:
-        return pick(label(english, **values), self.lang)
+        return say(english, self.lang, **values)
 
     def text(self, text: Text | None) -> str:
         return prose(pick(text, self.lang)) if text else ""
-
-    def those(self, ranks: str) -> str:
-        """Ranks in words; nothing for none."""
-        return those(ranks, self.lang)
 
     def blame(self) -> Iterator[str]:
         cause = self.d.root_cause
@@ -163,8 +159,8 @@ class _Page:
         return "\n\n".join(part for part in (self.text(item.what), item.command and fence([item.command], "sh"), splits) if part)
 
     def wait(self, wait: WaitView) -> str:
-        who = ", ".join(part for part in (self.those(wait.ranks), span(wait.names)) if part)
-        whom = span(wait.for_name) if wait.for_rank is None else self.those(str(wait.for_rank))
+        who = ", ".join(part for part in (those(wait.ranks, self.lang), span(wait.names)) if part)
+        whom = span(wait.for_name) if wait.for_rank is None else those(str(wait.for_rank), self.lang)
         return f"{who} → {whom}: {span(wait.in_what)}"
 
     def ranks(self) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 import msgspec
 
@@ -59,6 +60,12 @@ def _prose(text: str) -> str:
 def cut(text: str, longest: int) -> str:
     """`text`, or its beginning and an ellipsis."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def few(names: Iterable[object], most: int) -> str:
+    """The first names, and how many there are if these are not all."""
+    known = list(map(str, names))
+    return ", ".join(known[:most]) + (f", … ({len(known)})" if len(known) > most else "")
 
 
 def visible(text: str) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from hanglens.errors import InputError
 from hanglens.ranges import ranges
-from hanglens.report.i18n import Lang, label, pick, those
+from hanglens.report.i18n import Lang, pick, say, those
 from hanglens.report.plain import clean, cut, line
 from hanglens.verdict import Diagnosis, StackGroup
 
@@ -72,7 +72,7 @@ def render(d: Diagnosis, *, lang: Lang) -> str:
     ends = [index.setdefault(Frame(name), len(index)) for name in names]
     together = [[*sample, end] for sample, end in zip(samples, ends, strict=True)]
     sizes = list(map(_size, stacks))
-    profiles = [_profile(pick(label("All ranks"), lang), together, sizes)]
+    profiles = [_profile(say("All ranks", lang), together, sizes)]
     profiles += [_profile(name, [sample], [size]) for name, sample, size in zip(names, samples, sizes, strict=True)]
     made_by, title = f"hanglens {d.tool_version}", line(pick(d.summary, lang))
     return msgspec.json.encode(File(exporter=made_by, name=title, shared=Shared(list(index)), profiles=profiles)).decode() + "\n"

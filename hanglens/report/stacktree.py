@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from hanglens.ranges import ranges
+from hanglens.report.plain import few
 from hanglens.verdict import StackGroup
 
 MOST_PLACES = 64  # stack groups that are drawn
@@ -110,16 +111,12 @@ def _node(trie: _Trie, above: frozenset[int], blamed: Blamed) -> StackNode:
     return StackNode(
         frames=tuple(frames),
         ranks=ranges(ranks),
-        processes=_few([name for group in trie.groups for name in group.processes]),
+        processes=few((name for group in trie.groups for name in group.processes), MOST_NAMES),
         absent=ranges(missing) if len(missing) < len(ranks) else "",
         culprit=blamed.issuperset(who for group in trie.groups for who in _who(group)),
         standing=trie.ending,
         branches=_branches(trie, ranks, blamed),
     )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:MOST_NAMES]) + (f", … ({len(names)})" if len(names) > MOST_NAMES else "")
 
 
 def _frame(trie: _Trie) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text as Words
 
 from hanglens.report import brief
-from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, label, pick, those
+from hanglens.report.i18n import CONFIDENCE_WORDS, CONFIDENCES, ROLES, STATES, VERDICTS, Lang, pick, say, those
 from hanglens.report.plain import cut
 from hanglens.report.view import Card, Culprit, Quote, RankGroup, ReportView, view
 from hanglens.report.waits import WaitView
@@ -77,7 +77,7 @@ class _Page:
             yield from section()
 
     def say(self, english: str, **values: object) -> str:
-        return pick(label(english, **values), self.lang)
+        return say(english, self.lang, **values)
 
     def text(self, text: Text | None) -> str:
         return pick(text, self.lang).replace("\n", " ") if text else ""

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from hanglens.errors import InputError
-from hanglens.report.i18n import KINDS, Lang, label, pick, those
+from hanglens.report.i18n import KINDS, Lang, pick, say, those
 from hanglens.report.moments import Timed, comparable
 from hanglens.report.plain import clean
 from hanglens.verdict import Diagnosis, TimelineSpan
@@ -78,7 +78,7 @@ def _events(marks: Sequence[_Mark], culprits: frozenset[int], lang: Lang) -> Ite
     for mark in marks:
         by_rank.setdefault(mark.span.rank, []).append(mark)
     free = (number for number in count() if number not in by_rank)
-    job, job_name = next(free), pick(label("job"), lang)
+    job, job_name = next(free), say("job", lang)
     yield _described("process_name", job, job, job_name)
     places = count()
     for rank in sorted(by_rank, key=lambda rank: (rank is None, rank or 0)):
@@ -111,7 +111,7 @@ def _described(what: str, pid: int, tid: int, value: str | int) -> Event:
 
 def _drawn(mark: _Mark, pid: int, tid: int, lang: Lang) -> Event:
     span, lasts = mark.span, mark.end > mark.start
-    kind = pick(label(KINDS[span.kind]), lang)
+    kind = say(KINDS[span.kind], lang)
     words = pick(span.title, lang) if span.title else span.label
     told = {"from": span.start, "to": span.end, "file": span.file, "line": span.line, "text": span.text}
     return Event(

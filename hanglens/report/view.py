@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hanglens.ranges import ranges
-from hanglens.report.plain import clean
+from hanglens.report.plain import clean, few
 from hanglens.report.stacktree import Blamed, StackForest, forest
 from hanglens.report.timeline import Timeline, lay_out
 from hanglens.report.waits import WaitGraph, WaitView, fold_waits, graph
@@ -32,6 +32,7 @@ LETTERS: dict[RankStateName, str] = {
 }  # fmt: skip
 NAMED = 4  # files of a group
 SUSPECTS = 4
+KNOWN = 3  # hosts, pids or devices of a group
 FOLD_ABOVE = 8  # more ranks than this are shown as groups of equals, also where there is room
 
 
@@ -269,18 +270,18 @@ def _group(rows: Sequence[RankRow], culprits: frozenset[int], victims: frozenset
         ranks=ranges(row.rank for row in rows),
         count=len(rows),
         row=first,
-        hosts=_few(row.host for row in rows),
-        pids=_few(row.pid for row in rows),
-        devices=_few(row.device for row in rows),
+        hosts=_known(row.host for row in rows),
+        pids=_known(row.pid for row in rows),
+        devices=_known(row.device for row in rows),
         last_event=first.last_event if len(rows) == 1 else None,
         culprit=first.rank in culprits,
         victim=first.rank in victims,
     )
 
 
-def _few(values: Iterable[str | int | None]) -> str:
-    known = list(dict.fromkeys(str(value) for value in values if value is not None))
-    return ", ".join(known[:3]) + (f", … ({len(known)})" if len(known) > 3 else "")
+def _known(values: Iterable[str | int | None]) -> str:
+    """The first different ones that are known."""
+    return few(dict.fromkeys(value for value in values if value is not None), KNOWN)
 
 
 def _matrix(table: CommunicatorTable) -> Matrix:
