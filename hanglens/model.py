@@ -65,6 +65,12 @@ class Event:
     fields: Mapping[str, str] = field(default_factory=dict)
     context: tuple[str, ...] = ()
 
+    @property
+    def rank(self) -> int | None:
+        """The rank that the line speaks of, else the one that printed it."""
+        named = self.fields.get("rank", "")
+        return int(named) if named.isdigit() else self.speaker.rank
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:

@@ -24,7 +24,7 @@ class Progress:
     @property
     def copies(self) -> int:
         """Ranks that printed it; lines that name no rank count one each."""
-        return len(self.named) + sum(1 for event in self.events if _rank(event) is None)
+        return len(self.named) + sum(1 for event in self.events if event.rank is None)
 
     @property
     def complete(self) -> bool:
@@ -50,15 +50,9 @@ def progress(incident: Incident, track: Track) -> list[Progress]:
     rows = []
     for stage in track.stages:
         events = tuple(by_name.get(stage.pattern.name, ()))
-        named = frozenset(rank for event in events if (rank := _rank(event)) is not None) if stage.each else frozenset()
+        named = frozenset(rank for event in events if (rank := event.rank) is not None) if stage.each else frozenset()
         rows.append(Progress(stage, events, named, max(world, 1) if stage.each else 1))
     return rows
-
-
-def _rank(event: Event) -> int | None:
-    if event.fields.get("rank"):
-        return int(event.fields["rank"])
-    return event.speaker.rank
 
 
 def stage_facts(incident: Incident) -> Iterator[Fact]:

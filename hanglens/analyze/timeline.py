@@ -85,17 +85,14 @@ def _lines(incident: Incident) -> list[_Line]:
     tails = (about.tail for about in incident.parsed.inputs if about.kind.endswith("log"))
     timed = [(event, event.time) for event in chain(incident.parsed.events, *tails) if event.time]
     year = next((time.text[:4] for _, time in timed if time.dated), "")
-    lines = [_Line(event, _in_utc(_in_year(time, year)), _rank(event, rank_of_file)) for event, time in timed]
+    lines = [
+        _Line(event, _in_utc(_in_year(time, year)), event.rank if event.rank is not None else rank_of_file.get(event.ref.file))
+        for event, time in timed
+    ]
     forms = Counter(_form(line.time) for line in lines)
     common = max(forms, key=lambda form: (forms[form], form), default=None)
     told = [line for line in lines if _form(line.time) == common]
     return sorted(told, key=lambda line: (line.rank is None, line.rank or 0, line.time.seconds, line.event.ref.line or 0))
-
-
-def _rank(event: Event, rank_of_file: Mapping[str, int | None]) -> int | None:
-    if event.fields.get("rank", "").isdigit():
-        return int(event.fields["rank"])
-    return event.speaker.rank if event.speaker.rank is not None else rank_of_file.get(event.ref.file)
 
 
 def _form(stamp: Stamp) -> tuple[bool, bool, bool]:

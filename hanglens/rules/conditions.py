@@ -73,8 +73,8 @@ def _pattern(condition: schema.PatternCondition, seen: Observed) -> Match:
 
 
 def _of_events(condition: schema.PatternCondition, events: list[Event], seen: Observed) -> Match:
-    ranks = frozenset(rank for event in events if (rank := _rank(event)) is not None)
-    copies = len(ranks) + sum(1 for event in events if _rank(event) is None)
+    ranks = frozenset(rank for event in events if (rank := event.rank) is not None)
+    copies = len(ranks) + sum(1 for event in events if event.rank is None)
     shown = events if len(events) <= KEEP else [*events[: KEEP - 1], events[-1]]
     return Match(
         condition.path, bool(events) and _on(condition.on, copies, seen.world_size), len(events), tuple(map(_cite, shown)), ranks,
@@ -83,14 +83,9 @@ def _of_events(condition: schema.PatternCondition, events: list[Event], seen: Ob
     )  # fmt: skip
 
 
-def _rank(event: Event) -> int | None:
-    named = event.fields.get("rank", "")
-    return int(named) if named.isdigit() else event.speaker.rank
-
-
 def _cite(event: Event) -> Evidence:
     return Evidence(
-        file=event.ref.file, line=event.ref.line, text=event.text, context=event.context, rank=_rank(event),
+        file=event.ref.file, line=event.ref.line, text=event.text, context=event.context, rank=event.rank,
         time=event.time.text if event.time else None,
     )  # fmt: skip
 
