@@ -21,7 +21,7 @@ from hanglens.knowledge.load import RulePack
 from hanglens.knowledge.schema import Rule, Snippet
 from hanglens.limits import Limits
 from hanglens.model import Event, Parsed
-from hanglens.parse.text import PatternIndex
+from hanglens.parse.index import PatternIndex
 from hanglens.reading import of_several_hosts, read_evidence, read_paths, search_index
 from hanglens.rules.conclude import conclude
 from hanglens.rules.conditions import Observed

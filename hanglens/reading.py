@@ -17,7 +17,7 @@ from hanglens.parse.files import read_item
 
 if TYPE_CHECKING:
     from hanglens.knowledge.load import RulePack
-    from hanglens.parse.text import PatternIndex
+    from hanglens.parse.index import PatternIndex
 
 
 def read_paths(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast, get_args
 
+from hanglens.expressions import fault
 from hanglens.knowledge.schema import (
     ONS,
     SOURCES,
@@ -27,7 +28,7 @@ from hanglens.knowledge.schema import (
     StackCondition,
     children,
 )
-from hanglens.scan import Pattern, fault
+from hanglens.scan import Pattern
 from hanglens.verdict import CONFIDENCES, Confidence, Fix, Role, Text, Verdict
 
 _FIELDS = {

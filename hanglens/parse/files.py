@@ -13,7 +13,7 @@ from hanglens.parse.places import input_of, read_place, with_input
 from hanglens.parse.pyspy_file import LARGEST, is_pyspy_file, read_pyspy_file
 
 if TYPE_CHECKING:
-    from hanglens.parse.text import PatternIndex
+    from hanglens.parse.index import PatternIndex
 
 HEAD = 4096
 _UTF8 = b"\xef\xbb\xbf"

@@ -31,10 +31,11 @@ from hanglens.parse import (
 )
 from hanglens.parse.blocks import Place
 from hanglens.parse.flight_recorder import HOW_TO_GET as HOW_TO_DUMP
+from hanglens.parse.index import PatternIndex
 from hanglens.parse.places import input_of, with_input
 from hanglens.parse.ras import HOW_TO_GET as HOW_TO_ASK
 from hanglens.parse.ras_json import is_ras_json, parse_ras_json
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.text import read_text
 from hanglens.scan import Pattern
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # as Windows redirects write it

@@ -12,9 +12,10 @@ from dataclasses import replace
 from hanglens.model import Input, Parsed
 from hanglens.parse.blocks import Place
 from hanglens.parse.dumps import MAX_FRAMES
+from hanglens.parse.index import PatternIndex
 from hanglens.parse.lines import Line
 from hanglens.parse.pyspy import Dump, plain_frames
-from hanglens.parse.text import PatternIndex, read_events
+from hanglens.parse.text import read_events
 
 LARGEST = 1 << 20  # bytes; the dump of one process is far smaller
 _BEGIN = re.compile(rb"\s{0,80}(?:Process \d{1,9}:|Thread (?:0x[0-9A-Fa-f]{1,16}|\d{1,16}) \()")

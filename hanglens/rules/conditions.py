@@ -8,9 +8,9 @@ from functools import cached_property
 
 import regex
 
+from hanglens.expressions import required_pieces, search
 from hanglens.knowledge import schema
 from hanglens.model import Event, Stack
-from hanglens.scan import required_pieces, search
 from hanglens.verdict import Evidence, Fact
 
 _Scalar = str | int | float | bool | None

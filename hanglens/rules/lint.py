@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hanglens.expressions import SHORTEST_LITERAL, search, search_fault
 from hanglens.knowledge.load import RulePack, load_facts
 from hanglens.knowledge.schema import FactCondition, Not, PatternCondition, Rule, StackCondition
-from hanglens.scan import SHORTEST_LITERAL, search, search_fault
 from hanglens.verdict import Text
 
 # What a rule must not fire on: pointers and numbers as NCCL prints them, and ordinary words.

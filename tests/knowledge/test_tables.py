@@ -6,9 +6,10 @@ import re
 
 import pytest
 
+from hanglens.expressions import SHORTEST_LITERAL, fault, search
 from hanglens.knowledge.schema import SOURCES
 from hanglens.knowledge.tables import Stage, load_frames, load_tracks
-from hanglens.scan import SHORTEST_LITERAL, Pattern, fault, search
+from hanglens.scan import Pattern
 
 TRACKS = load_tracks()
 STAGES = [stage for track in TRACKS for stage in track.stages]

@@ -9,7 +9,8 @@ import pytest
 from hanglens.model import Event
 from hanglens.parse.blocks import Place
 from hanglens.parse.engines import PATTERNS
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.index import PatternIndex
+from hanglens.parse.text import read_text
 
 INDEX = PatternIndex(PATTERNS, ())
 VLLM, SGLANG = "(EngineCore pid=5) INFO 07-22 07:59:47 [core.py:1] ", "[2026-01-29 13:12:36 TP0] "

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hanglens.parse.blocks import Place
 from hanglens.parse.environment import BLOCKS
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.index import PatternIndex
+from hanglens.parse.text import read_text
 
 CHECK_ENV = """sys.platform: linux
 Python: 3.10.14 (main, May  6 2024) [GCC 11.2.0]

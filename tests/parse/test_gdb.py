@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hanglens.model import Parsed, SourceRef, Stack
 from hanglens.parse.blocks import Place
 from hanglens.parse.gdb import BLOCKS
+from hanglens.parse.index import PatternIndex
 from hanglens.parse.lines import Line
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.text import read_text
 
 PLACE = Place("pid12.gdb.txt", group="pid12", pid=12)
 INDEX = PatternIndex([], BLOCKS)

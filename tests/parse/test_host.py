@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hanglens.model import Parsed
 from hanglens.parse.blocks import Place
 from hanglens.parse.host import BLOCKS
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.index import PatternIndex
+from hanglens.parse.text import read_text
 
 AUX = """USER         PID %CPU %MEM    VSZ   RSS TTY      STAT START   TIME COMMAND
 root        1056 99.0  0.1 318456 995844 ?     Tl   15:06   0:09 python3 train.py --epochs 3

@@ -8,8 +8,9 @@ import pytest
 
 from hanglens.model import Event
 from hanglens.parse.blocks import Place
+from hanglens.parse.index import PatternIndex
 from hanglens.parse.lmdeploy import PATTERNS
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.text import read_text
 
 INDEX = PatternIndex(PATTERNS, ())
 OLD, NEW = "2024-07-06 17:52:28,825 - lmdeploy - INFO - ", "2025-07-06 17:52:28,825 - lmdeploy - DEBUG - agent.py:69 - "

@@ -8,8 +8,9 @@ import pytest
 
 from hanglens.model import Event
 from hanglens.parse.blocks import Place
+from hanglens.parse.index import PatternIndex
 from hanglens.parse.nccl import PATTERNS
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.text import read_text
 
 INDEX = PatternIndex(PATTERNS, ())
 P = "n1:7:9 [1] NCCL INFO "

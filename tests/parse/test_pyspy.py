@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from hanglens.model import Parsed, SourceRef, Stack
 from hanglens.parse.blocks import Place
 from hanglens.parse.dumps import MAX_FRAMES, MAX_LOCAL, MAX_LOCALS
+from hanglens.parse.index import PatternIndex
 from hanglens.parse.lines import Line
 from hanglens.parse.pyspy import BLOCKS, is_pyspy_json, parse_pyspy_json
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.text import read_text
 
 PLACE = Place("rank3.pyspy.txt", group="rank3", pid=9, rank=3)
 INDEX = PatternIndex([], BLOCKS)

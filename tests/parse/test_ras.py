@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from hanglens.model import Parsed
 from hanglens.parse.blocks import Place
+from hanglens.parse.index import PatternIndex
 from hanglens.parse.ras import BLOCKS
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.text import read_text
 
 HEAD = """SERVER PROTOCOL 2
 NCCL version 2.28.9 compiled with CUDA 13.0

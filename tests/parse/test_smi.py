@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from hanglens.model import Parsed
 from hanglens.parse.blocks import Place
+from hanglens.parse.index import PatternIndex
 from hanglens.parse.smi import BLOCKS
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.text import read_text
 
 NEW = """Sun Nov 22 15:18:25 2026
 +-----------------------------------------------------------------------------------------+

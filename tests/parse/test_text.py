@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hanglens import scan
+from hanglens import chunks
 from hanglens.model import Event, Gap, Parsed, Speaker
 from hanglens.parse.blocks import BlockKind, Place
+from hanglens.parse.index import PatternIndex
 from hanglens.parse.lines import Line
 from hanglens.parse.pyspy import BLOCKS
-from hanglens.parse.text import KEEP, PatternIndex, read_text
+from hanglens.parse.text import KEEP, read_text
 from hanglens.scan import Pattern
 
 MARK = Pattern("mark", r"mark (?P<n>\d+)", literals=("mark",))
@@ -119,8 +120,8 @@ def test_only_the_last_states_of_a_bar_are_looked_at() -> None:
 
 def test_a_long_line_leaves_numbers_right(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a line of megabytes the beginning is read, and lines after it have the numbers that an editor shows."""
-    monkeypatch.setattr(scan, "CHUNK", 1000)
-    monkeypatch.setattr(scan, "LONGEST_LINE", 2000)
+    monkeypatch.setattr(chunks, "CHUNK", 1000)
+    monkeypatch.setattr(chunks, "LONGEST_LINE", 2000)
     parsed = read("mark 1\nmark 2 " + "x" * 50_000 + " mark 9\nmark 3\n")
     assert [(event.ref.line, event.fields["n"]) for event in parsed.events] == [(1, "1"), (2, "2"), (3, "3")]
     assert (parsed.events[1].text[:6], len(parsed.events[1].text)) == ("mark 2", 500)
@@ -137,7 +138,7 @@ def test_a_long_line_is_cut_around_the_match() -> None:
 @pytest.mark.parametrize("size", [40, 1 << 20])
 def test_a_torn_line_is_joined(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line that a terminal wrapped is joined with the next two for patterns that ask for it, across chunks too."""
-    monkeypatch.setattr(scan, "CHUNK", size)
+    monkeypatch.setattr(chunks, "CHUNK", size)
     log = "Watchdog caught SeqNum=5, Op\nType=ALLREDUCE, Time\nout(ms)=600)\nnext\n"
     expression = r"caught SeqNum=5, OpType=(?P<op>\w+), Timeout"
     (event,) = read(log, Pattern("p", expression, literals=("caught",), wraps=True)).events
@@ -149,7 +150,7 @@ def test_a_torn_line_is_joined(size: int, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_block_goes_on_across_chunks(size: int, end: str) -> None:
     """A stack dump is read whole wherever chunks are cut, and one that is open at the end of the file is closed."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(scan, "CHUNK", size)
+        patched.setattr(chunks, "CHUNK", size)
         parsed = read("mark 1\n" + DUMP + end, MARK, kinds=BLOCKS)
     assert [frame.function for frame in parsed.stacks[0].frames] == ["wait", "main"]
     assert [frame.ref(parsed.stacks[0].ref).line for frame in parsed.stacks[0].frames] == [6, 7]
@@ -201,7 +202,7 @@ def test_the_tail_does_not_depend_on_chunks(lines: list[str], size: int, end: bo
     data = "\n".join(lines) + "\n" * end
     whole = read(data)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(scan, "CHUNK", size)
+        patched.setattr(chunks, "CHUNK", size)
         parts = read(data)
     assert (parts.inputs, found(parts)) == (whole.inputs, found(whole))
 

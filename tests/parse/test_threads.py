@@ -15,9 +15,10 @@ from hanglens.collect.procfs import THREADS_HEADER, lasting_state, sample_state
 from hanglens.collect.staging import Staging
 from hanglens.model import Parsed
 from hanglens.parse.blocks import Place
+from hanglens.parse.index import PatternIndex
 from hanglens.parse.places import read_place
 from hanglens.parse.proc import parse_proc, sniff_proc
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.text import read_text
 from hanglens.parse.threads import BLOCKS
 from hanglens.redact import Redactor
 from tests.collect.processes import Processes, job_of

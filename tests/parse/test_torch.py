@@ -8,7 +8,8 @@ import pytest
 
 from hanglens.model import Event
 from hanglens.parse.blocks import Place
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.index import PatternIndex
+from hanglens.parse.text import read_text
 from hanglens.parse.torch import PATTERNS
 
 INDEX = PatternIndex(PATTERNS, ())

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from hanglens.model import Parsed, SourceRef, Stack, Traceback
 from hanglens.parse.blocks import Place
 from hanglens.parse.dumps import MAX_TEXT
+from hanglens.parse.index import PatternIndex
 from hanglens.parse.lines import Line
-from hanglens.parse.text import PatternIndex, read_text
+from hanglens.parse.text import read_text
 from hanglens.parse.tracebacks import BLOCKS
 
 PLACE = Place("rank1.log", group="rank1", pid=9, rank=1)

@@ -1,0 +1,127 @@
+"""A stream in pieces of whole lines, each with the literals that were found in it. The pieces ahead are searched meanwhile."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import BinaryIO
+
+from hanglens.scan import Hits, Scanner
+
+CHUNK = 1 << 20
+LONGEST_LINE = 1 << 20
+BORDER = 8000  # bytes that a chunk knows of what stands above and below it
+NEAR = 4096  # bytes that a single line knows of the same
+COUNTED = 1 << 16  # bytes between two places whose line number is known at once
+_KEPT = 24 << 20  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Whole lines of a stream: `data`, the number of its first line, and the literals found in it.
+
+    `newlines` has how many line ends stand before each COUNTED bytes, and in all. `above` ends where `data` begins and `below`
+    begins where it ends; both are BORDER bytes at most.
+    """
+
+    data: bytes
+    first_line: int
+    newlines: Sequence[int]
+    hits: Hits
+    above: bytes = b""
+    below: bytes = b""
+
+    def number(self, at: int) -> int:
+        """The number of the line that an offset is in."""
+        part = at // COUNTED
+        return self.first_line + self.newlines[part] + self.data.count(b"\n", part * COUNTED, at)
+
+    def line_starts(self, ends: Sequence[int], most: int | None = None) -> list[int]:
+        """Offsets of the lines in which hits ended, ascending as these; with `most` the last ones only."""
+        starts: list[int] = []
+        start = len(self.data)
+        for end in reversed(ends):
+            if end < start:
+                start = self.data.rfind(b"\n", 0, end) + 1
+                starts.append(start)
+                if len(starts) == most:
+                    break
+        return starts[::-1]
+
+    def line_end(self, at: int) -> int:
+        """The offset at which the line of an offset ends, before its line feed."""
+        end = self.data.find(b"\n", at)
+        return len(self.data) if end < 0 else end
+
+    def before(self, at: int) -> bytes:
+        """BORDER bytes that end at an offset; fewer at the beginning of the stream."""
+        return (self.above + self.data[:at] if at < BORDER else self.data[at - BORDER : at])[-BORDER:]
+
+    def after(self, at: int) -> bytes:
+        """BORDER bytes from an offset on; fewer at the end of the stream."""
+        return (self.data[at : at + BORDER] + self.below)[:BORDER]
+
+    def window(self, at: int) -> Chunk:
+        """The line that begins at an offset alone, with what stands next to it."""
+        end = self.line_end(at)
+        below = (self.data[end : end + NEAR] + self.below)[:NEAR]
+        return Chunk(self.data[at:end], self.number(at), (0,), {}, self.before(at)[-NEAR:], below)
+
+
+def chunks(stream: BinaryIO, scanner: Scanner) -> Iterator[Chunk]:
+    """Read a stream in pieces cut at line ends.
+
+    A line longer than LONGEST_LINE is cut where a progress bar rewrote it, and its parts have the same number; of one that
+    no bar wrote only the beginning is kept. Where no line ends with a line feed, carriage returns end lines.
+    """
+    _keep_freed_memory()
+    above, line = b"", 1
+    for data, hits, below in _searched(_pieces(stream), scanner):
+        newlines = _newlines(data)
+        yield Chunk(data, line, newlines, hits(), above, below[:BORDER])
+        line += newlines[-1]
+        above = (above + data[-BORDER:])[-BORDER:]
+
+
+def _searched(pieces: Iterator[bytes], scanner: Scanner) -> Iterator[tuple[bytes, Callable[[], Hits], bytes]]:
+    """Each piece, what gives the hits in it, and the piece that follows; as many as there are threads are searched ahead."""
+    ahead: deque[tuple[bytes, Callable[[], Hits]]] = deque()
+    for piece in pieces:
+        ahead.append((piece, scanner.begin(piece)))
+        if len(ahead) > scanner.threads + 1:
+            yield *ahead.popleft(), ahead[0][0]
+    while ahead:
+        yield *ahead.popleft(), ahead[0][0] if ahead else b""
+
+
+def _pieces(stream: BinaryIO) -> Iterator[bytes]:
+    """Whole lines."""
+    rest, begun = b"", False
+    while block := stream.read(CHUNK):
+        if len(rest) >= LONGEST_LINE:  # what follows belongs to a line that is too long already
+            block = block[block.find(b"\n") :] if b"\n" in block else b""
+        cut = block.rfind(b"\n") + 1
+        if not cut and len(rest) + len(block) >= LONGEST_LINE:
+            rest, block = b"", rest + block
+            cut = block.rfind(b"\r") + 1
+        if cut:
+            yield b"".join((rest, memoryview(block)[:cut]))
+            rest, begun = b"", True
+        rest += block[cut : cut + LONGEST_LINE]
+    if rest:
+        yield rest if begun else rest.replace(b"\r", b"\n")
+
+
+def _newlines(data: bytes) -> tuple[int, ...]:
+    counts = (data.count(b"\n", at, at + COUNTED) for at in range(0, len(data), COUNTED))
+    return tuple(accumulate(counts, initial=0))
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep the memory of chunks for the next ones: to get it anew from the system takes as long as to search it.
+
+    glibc gives freed blocks back at once if they are larger than any that it has seen freed (mallopt(3), M_MMAP_THRESHOLD).
+    """
+    bytes(_KEPT)

@@ -1,0 +1,125 @@
+"""Streams in pieces of whole lines: numbers, neighbours, long lines, and what was found where."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hanglens import chunks as module
+from hanglens.chunks import Chunk, chunks
+from hanglens.scan import Scanner
+
+
+def read(data: bytes, literals: tuple[str, ...] = ("mark",)) -> list[Chunk]:
+    """All chunks of some bytes."""
+    return list(chunks(io.BytesIO(data), Scanner(literals)))
+
+
+def marked(pieces: list[Chunk]) -> list[tuple[int, bytes]]:
+    """Number and text of the lines with a hit."""
+    return [(piece.number(at), piece.data[at : piece.line_end(at)]) for piece in pieces for at in piece.line_starts(piece.hits.get(0, ()))]
+
+
+@given(st.lists(st.sampled_from(["mark", "a mark, a mark", "", "other", "mar", "é"]), max_size=12), st.integers(1, 40), st.booleans())
+def test_lines_and_numbers_do_not_depend_on_the_chunk_size(lines: list[str], size: int, end: bool) -> None:
+    """Chunks are cut at line ends: together they are the stream, and every hit has the number of its line."""
+    data = ("\n".join(lines) + "\n" * end).encode()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "CHUNK", size)
+        pieces = read(data)
+    assert b"".join(piece.data for piece in pieces) == data
+    assert all(piece.data.endswith(b"\n") for piece in pieces[:-1])
+    assert marked(pieces) == [(n, line.encode()) for n, line in enumerate(lines, 1) if "mark" in line]
+
+
+def test_a_chunk_knows_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands above and below an offset is known across the border of chunks."""
+    monkeypatch.setattr(module, "CHUNK", 8)
+    first, second, third = read(b"one 111\ntwo 222\nthree")
+    assert (second.above, second.below) == (b"one 111\n", b"three")
+    assert (second.before(0), second.before(4), second.after(4)) == (b"one 111\n", b"one 111\ntwo ", b"222\nthree")
+    assert (first.before(0), third.after(0), third.before(0)) == (b"", b"three", b"one 111\ntwo 222\n")
+
+
+def test_neighbours_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most BORDER bytes are given out on either side."""
+    monkeypatch.setattr(module, "BORDER", 4)
+    chunk = Chunk(b"0123456789", 1, (0,), {}, b"wxyz", b"abcd")
+    assert (chunk.before(2), chunk.before(9), chunk.after(1), chunk.after(9)) == (b"yz01", b"5678", b"1234", b"9abc")
+
+
+@pytest.mark.parametrize("size", [7, 64, 1000])
+def test_the_beginning_of_a_long_line_is_kept(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What exceeds the longest line is dropped, memory stays bounded, and later lines keep their numbers."""
+    monkeypatch.setattr(module, "CHUNK", size)
+    monkeypatch.setattr(module, "LONGEST_LINE", 32)
+    pieces = read(b"first mark\nlong mark " + b"x" * 5000 + b"\nthird mark\n")
+    assert [number for number, _ in marked(pieces)] == [1, 2, 3]
+    assert max(len(piece.data) for piece in pieces) <= 32 + size
+    assert [text for _, text in marked(pieces)][::2] == [b"first mark", b"third mark"]
+
+
+def test_an_endless_line_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream without any line end gives its beginning only."""
+    monkeypatch.setattr(module, "CHUNK", 10)
+    monkeypatch.setattr(module, "LONGEST_LINE", 30)
+    (piece,) = read(b"mark" + b"x" * 10_000)
+    assert piece.data == (b"mark" + b"x" * 10_000)[:30]
+
+
+def test_a_long_progress_bar_keeps_its_last_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that a bar rewrote for hours is cut where it did, and all its parts have the number of the line."""
+    monkeypatch.setattr(module, "CHUNK", 20)
+    monkeypatch.setattr(module, "LONGEST_LINE", 40)
+    data = b"start\n" + b"".join(b"\rstep %04d mark" % n for n in range(1000)) + b"\nend mark"
+    pieces = read(data)
+    assert b"".join(piece.data for piece in pieces) == data
+    assert {number for number, _ in marked(pieces)} == {2, 3}
+    assert any(b"step 0999" in piece.data for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    ("data", "numbers"),
+    [
+        (b"mark\rb\rmark", [1, 3]),
+        (b"\rmark\r", [2]),
+        (b"mark\r\nb\r\nmark", [1, 3]),
+        (b"a\rb\nmark\r", [2]),
+        (b"mark\n\xff\xfe\nmark", [1, 3]),
+    ],
+)
+def test_line_ends(data: bytes, numbers: list[int]) -> None:
+    """Line feeds end lines; carriage returns do so where there is no line feed at all."""
+    assert [number for number, _ in marked(read(data))] == numbers
+
+
+def test_many_hits_in_one_line_are_cheap() -> None:
+    """A line of a mebibyte that holds nothing but literals is looked up once."""
+    start = time.monotonic()
+    _, piece = read(b"head\n" + b"mark" * 200_000)
+    assert (piece.line_starts(piece.hits[0]), time.monotonic() - start < 5) == ([0], True)
+
+
+def test_the_last_lines_alone_may_be_asked_for() -> None:
+    """Of the lines with hits the last ones are found without a look at the others; a line counts once."""
+    (piece,) = read(b"mark\nmark mark\nnone\nmark\n")
+    assert piece.line_starts(piece.hits[0]) == [0, 5, 20]
+    assert piece.line_starts(piece.hits[0], 2) == [5, 20]
+
+
+def test_a_window_is_one_line_and_its_neighbourhood(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line taken out of its chunk has the same number, and knows what stands next to it."""
+    monkeypatch.setattr(module, "CHUNK", 8)
+    monkeypatch.setattr(module, "COUNTED", 3)
+    _, second, _ = read(b"one 111\ntwo 222\nthree")
+    window = second.window(0)
+    assert (window.data, window.number(0), window.before(0), window.after(7)) == (b"two 222", 2, b"one 111\n", b"\nthree")
+
+
+def test_a_stream_without_literals_is_read_all_the_same() -> None:
+    """No literals, no hits."""
+    assert [(piece.data, piece.hits) for piece in read(b"a\nb\n", ())] == [(b"a\nb\n", {})]
