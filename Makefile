@@ -44,7 +44,7 @@ check: lint types layers rules test  ## all of these gates
 gold: $(VENV)/.wheel $(VENV)/.extra-test  ## accept the reports as they are rendered now into tests/gold; look at git diff afterwards
 	$(BIN)/pytest tests/report/test_gold.py --accept --quiet
 
-bench: $(VENV)/.wheel  ## how long large logs take (ARGS="20 200", in MB), and the stacks and flight recorders of large jobs
+bench: $(VENV)/.wheel  ## large logs beside rg and grep (ARGS="--scale 0.05" for small ones), and the stacks and flight recorders of large jobs
 	$(BIN)/python -m tests.benchmarks.search $(ARGS)
 	$(BIN)/python -m tests.benchmarks.stacks
 	$(BIN)/python -m tests.benchmarks.recorders

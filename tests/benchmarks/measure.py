@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 ANALYZE = (sys.executable, "-m", "hanglens", "--quiet", "analyze")
 _EVERY = 0.02  # seconds between two looks at the memory
+_HELPERS = 10  # looks between two searches for helpers: these go through all processes of the machine, and so slow down what is measured
 
 
 @dataclass(frozen=True)
@@ -30,13 +35,14 @@ class Run:
         return next((line.removeprefix("To blame").strip() for line in self.told.splitlines() if line.startswith("To blame")), "nobody")
 
 
-def measure(command: Sequence[str]) -> Run:
-    """Run it in an empty folder, in which its report is left to vanish."""
-    with tempfile.TemporaryDirectory() as home:
+def measure(command: Sequence[str], *, output: Path | None = None, environment: Mapping[str, str] | None = None) -> Run:
+    """Run it in an empty folder, in which its report is left to vanish. What it prints goes into `output` if that is given."""
+    surroundings = {**os.environ, **(environment or {})}
+    with tempfile.TemporaryDirectory() as home, output.open("wb") if output else nullcontext(subprocess.PIPE) as printed:
         begin = time.perf_counter()
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=home) as process:
+        with subprocess.Popen(command, stdout=printed, stderr=subprocess.DEVNULL, text=True, cwd=home, env=surroundings) as process:
             peak = _Peak(process.pid)
-            told = process.communicate()[0]
+            told = process.communicate()[0] or ""
             seconds = time.perf_counter() - begin
             return Run(seconds, peak.end(), told)
 
@@ -51,10 +57,14 @@ class _Peak:
         self._thread.start()
 
     def _watch(self) -> None:
-        while not self._over.wait(_EVERY):
+        helpers: list[psutil.Process] = []
+        for look in itertools.count():
             try:
-                self._most = max(self._most, sum(map(_held, [self._process, *self._process.children(recursive=True)])))
+                helpers = helpers if look % _HELPERS else self._process.children(recursive=True)
+                self._most = max(self._most, sum(map(_held, [self._process, *helpers])))
             except psutil.Error:
+                return
+            if self._over.wait(_EVERY):
                 return
 
     def end(self) -> float:
