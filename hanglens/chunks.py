@@ -78,7 +78,7 @@ def chunks(stream: BinaryIO, scanner: Scanner) -> Iterator[Chunk]:
     """
     _keep_freed_memory()
     above, line = b"", 1
-    for data, hits, below in _searched(_pieces(stream), scanner):
+    for data, hits, below in _searched(scanner.ahead(_pieces(stream)), scanner):
         newlines = _newlines(data)
         yield Chunk(data, line, newlines, hits(), above, below[:BORDER])
         line += newlines[-1]
@@ -87,10 +87,10 @@ def chunks(stream: BinaryIO, scanner: Scanner) -> Iterator[Chunk]:
 
 def _searched(pieces: Iterator[bytes], scanner: Scanner) -> Iterator[tuple[bytes, Callable[[], Hits], bytes]]:
     """Each piece, what gives the hits in it, and the piece that follows; as many as there are threads are searched ahead."""
-    ahead: deque[tuple[bytes, Callable[[], Hits]]] = deque()
+    ahead: deque[tuple[bytes, Callable[[], Hits]]] = deque()  # at least one, which is what follows
     for piece in pieces:
         ahead.append((piece, scanner.begin(piece)))
-        if len(ahead) > scanner.threads + 1:
+        if len(ahead) > max(scanner.threads, 1):
             yield *ahead.popleft(), ahead[0][0]
     while ahead:
         yield *ahead.popleft(), ahead[0][0] if ahead else b""

@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 from hanglens.expressions import required_literals
@@ -50,7 +50,7 @@ class Scanner:
         self.literals = tuple(sorted(set(literals)))
         encoded = tuple(text.encode("utf-8", "replace") for text in self.literals)
         self._find: _Find = _hyperscan(encoded) or _plain(encoded)
-        self.threads = min(_cores(), MOST_THREADS) - 1  # beside the one that reads, and looks at what was found
+        self.threads = min(_cores(), MOST_THREADS) if _cores() > 1 else 0  # beside the one that looks at what was found
         self._pool: ThreadPoolExecutor | None = None
 
     def hits(self, block: bytes) -> Hits:
@@ -59,11 +59,32 @@ class Scanner:
 
     def begin(self, block: bytes) -> Callable[[], Hits]:
         """Begin to search a block, in another thread if it is a large one; what is returned gives the literals in it."""
-        if not self.threads or len(block) < WORTH_A_THREAD:
+        if not self._worth_a_thread(block):
             found = self.hits(block)
             return lambda: found
+        return self._threads().submit(self.hits, block).result
+
+    def ahead(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        """The same blocks; where they are large, each is read and inflated while the one before it is searched."""
+        block = next(blocks, b"")
+        while block:
+            if not self._worth_a_thread(block):
+                yield block
+                block = next(blocks, b"")
+                continue
+            coming = self._threads().submit(next, blocks, b"")
+            try:
+                yield block
+            finally:
+                wait([coming])  # whoever stops here may close what is read
+            block = coming.result()
+
+    def _worth_a_thread(self, block: bytes) -> bool:
+        return self.threads > 0 and len(block) >= WORTH_A_THREAD
+
+    def _threads(self) -> ThreadPoolExecutor:
         self._pool = self._pool or ThreadPoolExecutor(self.threads, "scan")
-        return self._pool.submit(self.hits, block).result
+        return self._pool
 
 
 def _cores() -> int:

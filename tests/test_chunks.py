@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanglens import chunks as module
+from hanglens import scan
 from hanglens.chunks import Chunk, chunks
 from hanglens.scan import Scanner
 
@@ -123,3 +124,40 @@ def test_a_window_is_one_line_and_its_neighbourhood(monkeypatch: pytest.MonkeyPa
 def test_a_stream_without_literals_is_read_all_the_same() -> None:
     """No literals, no hits."""
     assert [(piece.data, piece.hits) for piece in read(b"a\nb\n", ())] == [(b"a\nb\n", {})]
+
+
+@pytest.mark.parametrize("cores", [1, 2, 5])
+def test_it_does_not_matter_how_many_threads_help(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks come in the order of the stream, with the same hits, on any number of cores."""
+    monkeypatch.setattr(scan, "_cores", lambda: cores)
+    monkeypatch.setattr(scan, "WORTH_A_THREAD", 10)
+    monkeypatch.setattr(module, "CHUNK", 16)
+    lines = [b"mark" if n % 3 == 0 else b"line %d" % n for n in range(500)]
+    pieces = read(b"\n".join(lines))
+    assert b"".join(piece.data for piece in pieces) == b"\n".join(lines)
+    assert [number for number, _ in marked(pieces)] == list(range(1, 501, 3))
+
+
+def test_a_stream_that_fails_gives_what_it_gave_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the stream reaches the reader, whichever thread met it, and no thread reads on after the reader has stopped."""
+    monkeypatch.setattr(scan, "_cores", lambda: 3)
+    monkeypatch.setattr(scan, "WORTH_A_THREAD", 4)
+    monkeypatch.setattr(module, "CHUNK", 8)
+
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size)
+            if not data:
+                raise OSError("gone")
+            return data
+
+    reading = chunks(Broken(b"line 1\nline 2\nline 3\n" * 9), Scanner(["line"]))
+    with pytest.raises(OSError, match="gone"):
+        list(reading)
+    stream = io.BytesIO(b"line 1\nline 2\n" * 50)
+    stopped = chunks(stream, Scanner(["line"]))
+    next(stopped)
+    stopped.close()
+    at = stream.tell()
+    time.sleep(0.05)
+    assert stream.tell() == at

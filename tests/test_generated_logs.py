@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from hanglens.chunks import chunks
+from hanglens.expressions import search
 from hanglens.knowledge.load import load_rules
+from hanglens.parse.index import PatternIndex
 from hanglens.parse.lines import read_line
-from hanglens.parse.text import PatternIndex
 from hanglens.reading import search_index
-from hanglens.scan import chunks, search
+from hanglens.scan import Pattern
 from tests.benchmarks.markers import FLOODS, RARE, Marker
 from tests.benchmarks.planted import OFTEN, RARELY, Mix, Planted, Silence, write_planted
 from tests.benchmarks.scores import Score, score_events, score_silences
@@ -43,8 +45,9 @@ def test_markers_name_the_patterns_that_recognise_them(marker: Marker, index: Pa
     told = {name for each in FLOODS + RARE for name in each.names}
     stamps = {"stamp": "2026-01-05 09:00:00,123", "second": "2026-01-05 09:00:00", "glog": "105 09:00:00.123456"}
     line = read_line(marker.text.format(host="node0", **LINE, **stamps), 1)
-    hits = {literal for _, literal in index.scanner.hits(line.raw.encode())}
-    fitting = [p for p in index.patterns(hits) if not p.sources or line.source in p.sources]
+    hits = index.scanner.hits(line.raw.encode())
+    wanted = [one for literal in hits for one in index.wanted(literal)]
+    fitting = [p for p in wanted if isinstance(p, Pattern) and (not p.sources or line.source in p.sources)]
     assert hits
     assert {p.name for p in fitting if p.name in told and search(p.expression, line.message)} == set(marker.names)
 
@@ -54,8 +57,7 @@ def test_only_markers_hold_literals(tmp_path: Path, mix: Mix, index: PatternInde
     """The lines that hold a literal of the pack are the markers."""
     path, planted = written(tmp_path, mix)
     with path.open("rb") as file:
-        held = [chunk.first_line + chunk.data.count(b"\n", 0, at) for chunk in chunks(file, index.scanner)
-                for at in chunk.hits]  # fmt: skip
+        held = {chunk.number(end) for chunk in chunks(file, index.scanner) for ends in chunk.hits.values() for end in ends}
     assert sorted(held) == planted.markers
     assert planted.lines == path.read_bytes().count(b"\n")
 
