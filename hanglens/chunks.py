@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from typing import BinaryIO
 
@@ -119,9 +120,10 @@ def _newlines(data: bytes) -> tuple[int, ...]:
     return tuple(accumulate(counts, initial=0))
 
 
+@cache
 def _keep_freed_memory() -> None:
     """Have the C library keep the memory of chunks for the next ones: to get it anew from the system takes as long as to search it.
 
-    glibc gives freed blocks back at once if they are larger than any that it has seen freed (mallopt(3), M_MMAP_THRESHOLD).
+    glibc gives freed blocks back at once that are larger than any that it has seen freed before (mallopt(3), M_MMAP_THRESHOLD).
     """
-    bytes(_KEPT)
+    bytes(_KEPT)  # no page of it is touched

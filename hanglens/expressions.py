@@ -34,7 +34,7 @@ def search(expression: str, text: str) -> regex.Match[str] | None:
         HangLensError: `regex` does not take the expression, though Python's own parser does.
     """
     try:
-        return _compiled(expression).search(text, timeout=REGEX_SECONDS)
+        return _compiled(expression).search(text, timeout=REGEX_SECONDS, concurrent=False)
     except TimeoutError:
         return None
     except regex.error as error:
