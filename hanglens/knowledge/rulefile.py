@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast, get_args
 
-from hanglens.expressions import fault
+from hanglens.expressions import fault, required_pieces
 from hanglens.knowledge.schema import (
     ONS,
     SOURCES,
@@ -152,7 +152,7 @@ def _pattern(item: Mapping[str, Plain], field: str, path: str, rule_id: str) -> 
     on = cast(On, _one_of(item.get("on", ""), ONS, f"{field}.on"))
     if "stack" in names:
         _only(item, {"source", "pattern", "literal", "on"}, field)
-        return StackCondition(path, expression, on)
+        return StackCondition(path, expression, on, required_pieces(expression))
     literal = item.get("literal")
     pattern = Pattern(
         name=f"{rule_id}#{path or 'when'}",

@@ -38,11 +38,15 @@ class PatternCondition(Part, frozen=True, tag=True):
 
 
 class StackCondition(Part, frozen=True, tag=True):
-    """Some thread's frames, joined by newlines and innermost first, match `expression`."""
+    """Some thread's frames, joined by newlines and innermost first, match `expression`.
+
+    `pieces`: of each the frames hold one alternative if they match, see `expressions.required_pieces`.
+    """
 
     path: str
     expression: str
     on: On = ""
+    pieces: tuple[tuple[str, ...], ...] = ()
 
 
 class FactCondition(Part, frozen=True, tag=True):

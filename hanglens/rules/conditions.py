@@ -8,7 +8,7 @@ from functools import cached_property
 
 import regex
 
-from hanglens.expressions import required_pieces, search
+from hanglens.expressions import search
 from hanglens.knowledge import schema
 from hanglens.model import Event, Stack
 from hanglens.verdict import Evidence, Fact
@@ -102,7 +102,7 @@ def _on(on: schema.On, copies: int, world: int | None) -> bool:
 
 def _stack(condition: schema.StackCondition, seen: Observed) -> Match:
     texts: Iterable[str] = seen.texts
-    for literals in required_pieces(condition.expression):
+    for literals in condition.pieces:
         texts = [text for text in texts if any(literal in text for literal in literals)]
     matches = [found for text in texts if (found := search(condition.expression, text))]
     told = ({name: value for name, value in found.groupdict().items() if value is not None} for found in matches)

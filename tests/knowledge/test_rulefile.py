@@ -87,7 +87,7 @@ def test_conditions(tmp_path: Path) -> None:
     assert isinstance(both, AllOf)
     assert isinstance(both.children[0], PatternCondition)
     assert (both.children[0].pattern.sources, both.children[0].pattern.literals) == ({"torch", "launcher"}, (" a ", " b "))
-    assert both.children[1] == StackCondition("any.1.all.1", r"acquire \(filelock/")
+    assert both.children[1] == StackCondition("any.1.all.1", r"acquire \(filelock/", pieces=(("acquire (filelock/",),))
     assert both.children[2] == FactCondition("any.1.all.2", "host.free", below=64 << 20, where={"host": "n1", "ok": True})
     assert isinstance(not_, Not)
     assert not_.child.path == "any.2.not"
