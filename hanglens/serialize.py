@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from hanglens.errors import InputError
-from hanglens.redact import Redactor, redact_value
 from hanglens.verdict import SCHEMA_VERSION, Diagnosis
+
+if TYPE_CHECKING:
+    from hanglens.redact import Redactor
 
 _REMEDY = "give a file that `hanglens analyze --format json` wrote"
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -43,6 +46,8 @@ def from_json(data: bytes) -> Diagnosis:
 
 def redacted(d: Diagnosis, redactor: Redactor) -> Diagnosis:
     """The diagnosis with everything replaced in it that the redactor replaces; it learns the hosts that the ranks ran on first."""
+    from hanglens.redact import redact_value  # which compiles dozens of expressions
+
     redactor.learn(hosts={row.host for row in d.ranks if row.host} | {process.host for process in d.culprit_processes if process.host})
     return msgspec.convert(redact_value(msgspec.to_builtins(d), redactor), Diagnosis)
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
-
-import regex
 
 from hanglens.analyze.blocked import parked, stands_still
 from hanglens.analyze.cite import cite, cite_event, cite_frame
@@ -15,8 +14,8 @@ from hanglens.incident import Incident, Member
 from hanglens.model import Event, ThreadState
 from hanglens.verdict import Fact
 
-_WAITING = regex.compile(r"Waiting: [1-9]")
-_ENDING = regex.compile(r"destroy|abort|shutdown|monitored_barrier")  # by these a collective is left without having been completed
+_WAITING = re.compile(r"Waiting: [1-9]")
+_ENDING = re.compile(r"destroy|abort|shutdown|monitored_barrier")  # by these a collective is left without having been completed
 TAIL = 25  # a bar or counter this close to the end of its log is where the log ends
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import regex
+import re
 
 from hanglens.analyze.stacks import FEW_WAITS, counts_of, describe, moved
 from hanglens.incident import Member, Standing
@@ -10,7 +10,7 @@ from hanglens.knowledge.tables import load_frames
 from hanglens.model import Frame
 
 # What workers wait in to be given work.
-_GIVEN = regex.compile(r"(?:\w+\.)*_?(?:broadcast\w*|i?recv\w*|scatter\w*|monitored_barrier|barrier)$")
+_GIVEN = re.compile(r"(?:\w+\.)*_?(?:broadcast\w*|i?recv\w*|scatter\w*|monitored_barrier|barrier)$")
 _OPEN, _FUTEX = ("257", "2"), ("202",)  # x86-64 numbers of openat, open and futex
 _NAMES = {
     "0": "read",

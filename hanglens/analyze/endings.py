@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
-
-import regex
 
 from hanglens.analyze.cite import cite_event, cite_frame
 from hanglens.incident import Incident
@@ -14,8 +13,8 @@ from hanglens.verdict import Evidence, Fact
 
 LAST = 4  # lines of a log's end that are shown
 MOST = 12  # lines in all
-_EXCEPTION = regex.compile(r"^[\w.]*(?:Error|Exception|Interrupt)(?::|$)|: (?:[\w.]*Error|NCCL error)")
-_SPOKEN = regex.compile(r"\w{3}")
+_EXCEPTION = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt)(?::|$)|: (?:[\w.]*Error|NCCL error)")
+_SPOKEN = re.compile(r"\w{3}")
 
 
 def ending_facts(incident: Incident) -> Iterator[Fact]:

@@ -7,11 +7,10 @@ of each log are looked at: what was enqueued long ago has ended.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-
-import regex
 
 from hanglens.analyze.cite import cite_event, unique
 from hanglens.analyze.mismatches import compare_widths
@@ -19,7 +18,7 @@ from hanglens.incident import Incident
 from hanglens.model import Event, Input
 from hanglens.verdict import Evidence, Fact
 
-_LINE = regex.compile(
+_LINE = re.compile(
     r"(?P<op>\w+): opCount (?P<number>[0-9a-f]{1,16}) sendbuff .{0,80}? count (?P<count>\d{1,19}) datatype (?P<type>\d{1,3}) op \d{1,3}"
     r" root (?P<root>\d{1,6}) comm (?P<comm>0x[0-9a-f]{1,16})"
 )

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import regex
 
 from hanglens.analyze.stacks import describe
 from hanglens.model import Event, Parsed, Stack
 
 Key = tuple[str, int]  # the folder that stands for a host, where several were given, and the pid
 
-_TP_TAG = regex.compile(r"(?:^|_|\s)TP(\d+)")
-_SPAWN_HANDLE = regex.compile(r"spawn_main\(.*?pipe_handle=(\d+)")
-_EARLY_SPAWN = regex.compile(r"_start_tp_process|_tp_model_loop")  # LMDeploy to 0.7.1: the parent is rank 0
-_LATER_SPAWN = regex.compile(r"ExecutorProc\.|\b_main_loop_impl")
+_TP_TAG = re.compile(r"(?:^|_|\s)TP(\d+)")
+_SPAWN_HANDLE = re.compile(r"spawn_main\(.*?pipe_handle=(\d+)")
+_EARLY_SPAWN = re.compile(r"_start_tp_process|_tp_model_loop")  # LMDeploy to 0.7.1: the parent is rank 0
+_LATER_SPAWN = re.compile(r"ExecutorProc\.|\b_main_loop_impl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +102,11 @@ def _from_spawn_order(parsed: Parsed, scope_of: dict[str, str]) -> Iterator[Clai
             yield Claim(key, n + first, "order in which the parent started it", 3)
         if first and workers:
             for stack in parsed.stacks:
-                if stack.pid is not None and _has(stack, regex.compile("TPModelAgent")) and not _SPAWN_HANDLE.search(stack.command):
+                if stack.pid is not None and _has(stack, re.compile("TPModelAgent")) and not _SPAWN_HANDLE.search(stack.command):
                     yield Claim((scope_of[stack.ref.file], stack.pid), 0, "the parent of the workers is rank 0 in this LMDeploy", 3)
 
 
-def _has(stack: Stack, expression: regex.Pattern[str]) -> bool:
+def _has(stack: Stack, expression: re.Pattern[str]) -> bool:
     return any(expression.search(describe(frame)) for frame in stack.frames)
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
-
-import regex
 
 from hanglens.analyze.cite import cite_event
 from hanglens.incident import Incident
@@ -13,7 +12,7 @@ from hanglens.model import Event, Parsed
 from hanglens.verdict import Fact
 
 BEFORE = 60.0  # seconds before the first line of the job's logs from which on a kernel line may belong to it
-_OF_PROCESSES = regex.compile(r"oom-kill|[Kk]illed process|[Oo]ut of memory|segfault|general protection|blocked for more than|state:D\b")
+_OF_PROCESSES = re.compile(r"oom-kill|[Kk]illed process|[Oo]ut of memory|segfault|general protection|blocked for more than|state:D\b")
 
 
 def kernel_facts(incident: Incident) -> Iterator[Fact]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-
-import regex
 
 from hanglens.analyze.cite import cite, cite_event
 from hanglens.analyze.stacks import moved
@@ -12,9 +11,9 @@ from hanglens.incident import Incident, Member
 from hanglens.model import Traceback
 from hanglens.verdict import Evidence, Fact
 
-_STOP_MESSAGE = regex.compile(r"Failed to suspend process|unexpected waitpid result")
+_STOP_MESSAGE = re.compile(r"Failed to suspend process|unexpected waitpid result")
 # Errors that a rank shows because another one ended, timed out or never came, and those of the person who pressed Ctrl+C.
-_CONSEQUENCE = regex.compile(
+_CONSEQUENCE = re.compile(
     r"KeyboardInterrupt|EngineDead|Watchdog caught|timed? ?out|Timed out|Connection (?:reset|closed|refused)|Broken pipe|ncclRemoteError"
     r"|remote process exited|ncclUniqueId|ActorDied|ChildFailed|SignalException|SystemExit|Failed to recv|clients joined"
 )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-
-import regex
 
 from hanglens.analyze.holders import Held, Holders, different, who_has_which
 from hanglens.analyze.versions import shown
@@ -12,13 +11,13 @@ from hanglens.incident import Incident
 from hanglens.verdict import Surrounding, Text
 
 # The ones that are only about logs and recorders are left out: they change what is known of a hang, and not the hang.
-_COMMUNICATION = regex.compile(
+_COMMUNICATION = re.compile(
     r"NCCL_(?:P2P|SHM|IB|NET|SOCKET|CUMEM|NVLS|MNNVL|COLLNET|TOPO|GRAPH)_\w+|NCCL_(?:ALGO|PROTO|NET|HOSTID|BUFFSIZE|NTHREADS|MAX_CTAS|MIN_CTAS)"
     r"|NCCL_(?:MIN|MAX)_N?CHANNELS|NCCL_(?:COMM_BLOCKING|DMABUF_ENABLE|LAUNCH_ORDER_IMPLICIT|WORK_FIFO_DEPTH|RUNTIME_CONNECT)"
     r"|(?:TORCH_)?NCCL_(?:BLOCKING_WAIT|ASYNC_ERROR_HANDLING)|TORCH_NCCL_(?:ENABLE_MONITORING|HEARTBEAT_TIMEOUT_SEC|USE_COMM_NONBLOCKING)"
     r"|TORCH_SYMM_MEM_DISABLE_MULTICAST|(?:GLOO|TP)_SOCKET_IFNAME|CUDA_(?:LAUNCH_BLOCKING|VISIBLE_DEVICES|DEVICE_MAX_CONNECTIONS)|LD_PRELOAD"
 )
-_FILES = regex.compile(r"NCCL_(?:TOPO|GRAPH)_DUMP\w*")
+_FILES = re.compile(r"NCCL_(?:TOPO|GRAPH)_DUMP\w*")
 _MOST = 40  # rows; people set some ten
 _OF_EACH_RANK = {"CUDA_VISIBLE_DEVICES", "NCCL_IB_HCA", "NCCL_HOSTID"}  # may well differ: a rank has its GPU and its adapter
 _OFF = {

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-
-import regex
 
 from hanglens.analyze.holders import Held, Holders, different, short, who_has_which
 from hanglens.incident import Incident
 from hanglens.verdict import Surrounding, Text
 
 _MOST = 4  # values of one thing that a cell shows
-_BUILD = regex.compile(r"\+cu(\d\d)\d$")  # `2.8.0+cu128`
+_BUILD = re.compile(r"\+cu(\d\d)\d$")  # `2.8.0+cu128`
 
 _IN_A_JOB = Text(en="processes of one job usually run one version", zh="同一任务的各进程通常使用同一版本")
 _ON_HOSTS = Text(en="the hosts of one job usually have one driver", zh="同一任务的各主机通常使用同一驱动")

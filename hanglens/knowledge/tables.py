@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
-
-import regex
 
 from hanglens.knowledge.load import load_table
 from hanglens.knowledge.schema import Plain
@@ -44,14 +43,14 @@ class Track:
 class FrameTable:
     """How frames are told apart; expressions are searched in `function (file)`."""
 
-    kinds: tuple[tuple[str, regex.Pattern[str]], ...]
-    transparent: regex.Pattern[str]
-    landmarks: regex.Pattern[str]
-    slow_work: regex.Pattern[str]
-    helper_frames: regex.Pattern[str]
-    helper_threads: regex.Pattern[str]
-    helper_commands: regex.Pattern[str]
-    callers: tuple[tuple[str, str, regex.Pattern[str]], ...]
+    kinds: tuple[tuple[str, re.Pattern[str]], ...]
+    transparent: re.Pattern[str]
+    landmarks: re.Pattern[str]
+    slow_work: re.Pattern[str]
+    helper_frames: re.Pattern[str]
+    helper_threads: re.Pattern[str]
+    helper_commands: re.Pattern[str]
+    callers: tuple[tuple[str, str, re.Pattern[str]], ...]
 
     def kind(self, described: str) -> str:
         """collective, gpu-wait, idle, … ; `transparent`; or `own` for everything else."""
@@ -85,8 +84,8 @@ def load_frames() -> FrameTable:
     data = load_table("frames.yaml")
     kinds, callers = ([_record(entry) for entry in cast(list[Plain], data[name])] for name in ("frames", "callers"))
     return FrameTable(
-        kinds=tuple((str(entry["kind"]), regex.compile(str(entry["match"]))) for entry in kinds),
-        callers=tuple((str(entry["below"]), str(entry["kind"]), regex.compile(str(entry["match"]))) for entry in callers),
+        kinds=tuple((str(entry["kind"]), re.compile(str(entry["match"]))) for entry in kinds),
+        callers=tuple((str(entry["below"]), str(entry["kind"]), re.compile(str(entry["match"]))) for entry in callers),
         **{name: _any_of(data[name]) for name in _EXPRESSIONS},
     )
 
@@ -119,5 +118,5 @@ def _record(data: Plain) -> dict[str, Plain]:
     return cast(dict[str, Plain], data)
 
 
-def _any_of(expressions: Plain) -> regex.Pattern[str]:
-    return regex.compile("|".join(f"(?:{expression})" for expression in cast(list[str], expressions)))
+def _any_of(expressions: Plain) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{expression})" for expression in cast(list[str], expressions)))
