@@ -12,6 +12,7 @@ from typing import BinaryIO
 from hanglens.model import Event, Input, Parsed, SourceRef, Stamp
 from hanglens.parse.blocks import Block, BlockKind, Place
 from hanglens.parse.lines import Line, read_line, states
+from hanglens.parse.silences import Silences
 from hanglens.scan import Chunk, Pattern, Scanner, chunks, search
 
 KEEP = 60  # events of one pattern and file that are kept from its beginning, and as many from its end
@@ -154,13 +155,14 @@ class _Reading:
 
 def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
     """Read one text to its end. Raises only what the stream raises."""
-    reading = _Reading(place, index)
+    reading, silences = _Reading(place, index), Silences(place.file)
     size, lines, head, tail, tail_line = 0, 0, b"", b"", 1
     for chunk in chunks(stream, index.scanner):
         head = head or chunk.data[:TAIL_BYTES]
         size += len(chunk.data)
         lines = chunk.first_line + chunk.data.count(b"\n") - (1 if chunk.data.endswith(b"\n") else 0)
         reading.take_chunk(chunk)
+        silences.feed(chunk.data, chunk.first_line)
         tail, tail_line = _tail(tail, tail_line, chunk)
     reading.end_block()
     reading.take_pending()
@@ -170,6 +172,7 @@ def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
     about = Input(
         file=place.file, kind=_kind(events, reading.parts, told), bytes=size, lines=lines, group=place.group, pid=place.pid,
         rank=place.rank, first_time=_first_stamp(head), last_time=stamps[-1] if stamps else None, tail=tuple(told),
+        silences=silences.found(),
     )  # fmt: skip
     return Parsed.total([Parsed(inputs=(about,), events=tuple(events)), *reading.parts])
 
