@@ -409,11 +409,24 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """A stretch of a log without a line that says when it was printed: from the line `before` to the stamp of the line `after`.
+
+    `unstamped` lines between them have no stamp, and may have been printed at any time from the one to the other.
+    """
+
+    before: Event
+    after: Stamp
+    unstamped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Input:
     """One file that was looked at.
 
     `first_time` and `last_time` are its first and last stamps; `tail` its last lines with text, at most a few hundred, and none of a
-    file that holds nothing but stacks; `how_known` how its kind was recognised.
+    file that holds nothing but stacks; `silences` its longest ones, in the order of the file, with more lines after each;
+    `how_known` how its kind was recognised.
     """
 
     file: str
@@ -426,6 +439,7 @@ class Input:
     first_time: Stamp | None = None
     last_time: Stamp | None = None
     tail: tuple[Event, ...] = ()
+    silences: tuple[Silence, ...] = ()
     how_known: str = "content"
 
 

@@ -40,6 +40,7 @@ from hanglens.model import (
     RasReport,
     RecorderDump,
     Setting,
+    Silence,
     SourceRef,
     Speaker,
     Stack,
@@ -267,9 +268,10 @@ def log(
     tail: tuple[Event, ...] = (),
     lines: int = 10,
     kind: str = "text log",
+    silences: tuple[Silence, ...] = (),
 ) -> Input:
     """A file that was read."""
-    return Input(file, kind, 100, lines, pid=pid, rank=rank, tail=tail)
+    return Input(file, kind, 100, lines, pid=pid, rank=rank, tail=tail, silences=silences)
 
 
 def facts(about: Incident | Parsed, analysis: Callable[[Incident], Iterator[Fact]] | None = None) -> dict[str, list[Fact]]:

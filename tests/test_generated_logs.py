@@ -15,8 +15,10 @@ from hanglens.expressions import search
 from hanglens.knowledge.load import load_rules
 from hanglens.parse.index import PatternIndex
 from hanglens.parse.lines import read_line
+from hanglens.pipeline import diagnose
 from hanglens.reading import search_index
 from hanglens.scan import Pattern
+from hanglens.serialize import to_json
 from tests.benchmarks.markers import FLOODS, RARE, Marker
 from tests.benchmarks.planted import OFTEN, RARELY, Mix, Planted, Silence, write_planted
 from tests.benchmarks.scores import Score, score_events, score_silences
@@ -122,3 +124,11 @@ def test_a_seed_gives_one_log(tmp_path: Path) -> None:
         made.append((path.read_bytes(), planted))
     assert made[0] == made[1]
     assert made[0][0] != made[2][0]
+
+
+@pytest.mark.parametrize("mix", [RARELY, OFTEN, OF_EACH_KIND])
+def test_every_silence_is_told(tmp_path: Path, mix: Mix) -> None:
+    """The timeline has each planted silence, with the line before it and both stamps, and no jump that is shorter."""
+    path, planted = written(tmp_path, mix)
+    told = to_json(diagnose([str(path)], load_rules())).decode()
+    assert score_silences(told, {path.name: planted}) == Score(wanted=5, found=5, extra=0)

@@ -6,7 +6,7 @@ Nothing is concluded from it: hosts have their own clocks, and a log may be writ
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
@@ -14,6 +14,7 @@ from itertools import chain, groupby
 
 from msgspec import structs
 
+from hanglens.analyze.clocks import JobClock, form_of, stamp_of
 from hanglens.analyze.stages import track_of
 from hanglens.incident import Incident
 from hanglens.model import Collection, Event, Stamp
@@ -34,9 +35,8 @@ _LEAD = re.compile(  # what stands before the words: rank, stamps, source, level
     r"(?:\s|[-|:]|\[[^\]]{0,120}\]|\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d[\d.,]*"
     r"|\b(?:ERROR|WARN(?:ING)?|INFO|CRITICAL|FATAL)\b|[\w./-]{1,80}:\d{1,6}(?=\s|\]))*"
 )
+_KERNEL = "kernel log"  # a kernel has nothing to say for hours
 _UNTIMED = Text(en="no line with a time", zh="没有带时间的行")
-_ZONE = re.compile(r"\d(Z|[+-]\d\d:\d\d)$")
-_YEARLESS = re.compile(r"\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?")
 
 Spans = Iterator[TimelineSpan]
 
@@ -60,71 +60,45 @@ class _Mark:
 
 
 def timeline(incident: Incident) -> tuple[TimelineSpan, ...]:
-    """Stages and progress as bands, errors and time-outs as moments, and the silence after a rank's last line.
+    """Stages and progress as bands, errors and time-outs as moments, silences, the last of them after a rank's last line.
 
     What belongs to no rank comes last. Without any log the last call that each flight recorder kept is shown.
     """
-    lines = _lines(incident)
+    timed = _timed(incident)
+    clock = JobClock(time for _, time in timed)
+    lines = _lines(incident, clock, timed)
     ends = _Ends(incident, lines)
     titles = _titles(incident)
     heard, untimed = _last_heard(lines), _untimed_ends(incident)
     own = {rank: list(same) for rank, same in groupby(lines, key=lambda line: line.rank)}
     unnamed = _marks(own.get(None, ()), titles)
+    quiet = _silences(incident, clock, lines, heard)
     told = [
-        [*_bands(same, heard[rank].time, titles, unnamed), *_moments(same), *_silence(replace(heard[rank], rank=rank), ends, untimed)]
+        [
+            *_bands(same, heard[rank].time, titles, unnamed), *_moments(same), *quiet.pop(rank, ()),
+            *_silence(replace(heard[rank], rank=rank), ends, untimed),
+        ]
         for rank, same in own.items()
-    ]
-    told = told or [list(_recorded(incident))]
+    ]  # fmt: skip
+    told = [*told, *quiet.values()] or [list(_recorded(incident))]
     most = max(MOST_SPANS // len(told), 1)
     return tuple(span for spans in told for span in spans[-most:])
 
 
-def _lines(incident: Incident) -> list[_Line]:
-    """All lines by rank and time, those of no rank last. They are of the commonest form: a date cannot be compared with a time of day."""
-    rank_of_file = {about.file: about.rank for about in incident.parsed.inputs}
+def _timed(incident: Incident) -> list[tuple[Event, Stamp]]:
     tails = (about.tail for about in incident.parsed.inputs if about.kind.endswith("log"))
-    timed = [(event, event.time) for event in chain(incident.parsed.events, *tails) if event.time]
-    year = next((time.text[:4] for _, time in timed if time.dated), "")
+    return [(event, event.time) for event in chain(incident.parsed.events, *tails) if event.time]
+
+
+def _lines(incident: Incident, clock: JobClock, timed: Sequence[tuple[Event, Stamp]]) -> list[_Line]:
+    """All lines by rank and time, those of no rank last, as far as their times can be compared."""
+    rank_of_file = {about.file: about.rank for about in incident.parsed.inputs}
     lines = [
-        _Line(event, _in_utc(_in_year(time, year)), event.rank if event.rank is not None else rank_of_file.get(event.ref.file))
-        for event, time in timed
+        _Line(event, time, event.rank if event.rank is not None else rank_of_file.get(event.ref.file))
+        for event, printed in timed
+        if (time := clock.read(printed))
     ]
-    forms = Counter(_form(line.time) for line in lines)
-    common = max(forms, key=lambda form: (forms[form], form), default=None)
-    told = [line for line in lines if _form(line.time) == common]
-    return sorted(told, key=lambda line: (line.rank is None, line.rank or 0, line.time.seconds, line.event.ref.line or 0))
-
-
-def _form(stamp: Stamp) -> tuple[bool, bool, bool]:
-    """Whether it has a date with its year, a date at all, and an offset."""
-    return stamp.dated, "T" in stamp.text, _ZONE.search(stamp.text) is not None
-
-
-def _in_utc(stamp: Stamp) -> Stamp:
-    """Stamps with an offset can be compared with each other, whatever it is."""
-    zone = _ZONE.search(stamp.text) if stamp.dated else None
-    if zone is None or zone[1] == "Z":
-        return stamp
-    return Stamp(_stamp(datetime.fromtimestamp(stamp.seconds, timezone.utc)).text + "Z", stamp.seconds)
-
-
-def _in_year(stamp: Stamp, year: str) -> Stamp:
-    """glog prints no year; the other lines of the same job tell it."""
-    found = _YEARLESS.match(stamp.text) if year and not stamp.dated else None
-    try:
-        return _stamp(datetime.fromisoformat(f"{year}-{_six_digits(found[0])}+00:00")) if found else stamp
-    except ValueError:  # the 29th of February of another year
-        return stamp
-
-
-def _six_digits(text: str) -> str:
-    """Python 3.10 reads fractions of three or six digits only."""
-    clock, _, fraction = text.partition(".")
-    return f"{clock}.{fraction:0<6}" if fraction else clock
-
-
-def _stamp(moment: datetime) -> Stamp:
-    return Stamp(moment.replace(tzinfo=None).isoformat(timespec="milliseconds"), moment.timestamp())
+    return sorted(lines, key=lambda line: (line.rank is None, line.rank or 0, line.time.seconds, line.event.ref.line or 0))
 
 
 class _Ends:
@@ -155,8 +129,8 @@ class _Ends:
 
 def _end(times: Sequence[Stamp], looked: Collection | None) -> Stamp:
     first, last = min(times, key=_seconds), max(times, key=_seconds)
-    if looked and looked.ended and looked.began and first.dated and not _form(first)[2] and looked.began <= first.seconds + 60:
-        return max(last, _stamp(datetime.fromtimestamp(looked.ended, timezone.utc)), key=_seconds)
+    if looked and looked.ended and looked.began and first.dated and not form_of(first)[2] and looked.began <= first.seconds + 60:
+        return max(last, stamp_of(datetime.fromtimestamp(looked.ended, timezone.utc)), key=_seconds)
     return last
 
 
@@ -194,6 +168,29 @@ def _silence(heard: _Line, ends: _Ends, untimed: set[tuple[str, int | None]]) ->
     if end.seconds - heard.time.seconds > SILENT:
         goes_on = (file, None) in untimed or (file, heard.rank) in untimed
         yield _span(heard, end, "silence", title=_UNTIMED if goes_on else None)
+
+
+def _silences(
+    incident: Incident, clock: JobClock, lines: Sequence[_Line], heard: Mapping[int | None, _Line]
+) -> dict[int | None, list[TimelineSpan]]:
+    """The silences within the logs by whose they are, the longest last. That of a file which several ranks write is nobody's own."""
+    writers: dict[str, set[int | None]] = defaultdict(set)
+    for line in lines:
+        writers[line.event.ref.file].add(line.rank)
+    found: dict[int | None, list[tuple[float, TimelineSpan]]] = defaultdict(list)
+    for about in incident.parsed.inputs:
+        rank = about.rank if about.rank is not None else next(iter(writers[about.file])) if len(writers[about.file]) == 1 else None
+        for silence in about.silences if about.kind.endswith("log") and about.kind != _KERNEL else ():
+            since, until = clock.read(silence.before.time), clock.read(silence.after)
+            if since and until and not (rank in heard and until.seconds > heard[rank].time.seconds):
+                line = _Line(silence.before, since, rank)
+                found[rank].append((until.seconds - since.seconds, _span(line, until, "silence", title=_unstamped(silence.unstamped))))
+    return {rank: [span for _, span in sorted(spans, key=lambda span: span[0])] for rank, spans in found.items()}
+
+
+def _unstamped(lines: int) -> Text | None:
+    """What is printed in a silence of lines with a time."""
+    return Text(en=f"no line with a time, {lines} without", zh=f"没有带时间的行，另有 {lines} 行不带时间") if lines else None
 
 
 def _bands(lines: Sequence[_Line], heard: Stamp, titles: Mapping[str, Text], unnamed: Sequence[_Mark]) -> Spans:

@@ -15,6 +15,7 @@ from hanglens.parse.blocks import Block, BlockKind, Place
 from hanglens.parse.index import SEARCHED, PatternIndex, Wanted, promising
 from hanglens.parse.late import LateLines
 from hanglens.parse.lines import Line, read_line, states
+from hanglens.parse.silences import Silences
 from hanglens.scan import Pattern
 
 KEEP = 60  # events of one pattern and file that are kept from its beginning, and as many from its end
@@ -111,13 +112,14 @@ class _Reading:
 
 def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
     """Read one text to its end. Raises only what the stream raises."""
-    reading = _Reading(place, index)
+    reading, silences = _Reading(place, index), Silences(place.file)
     size, lines, head, tail = 0, 0, b"", b""
     for chunk in chunks(stream, index.scanner):
         head = head or chunk.data[:TAIL_BYTES]
         size += len(chunk.data)
         lines = chunk.first_line + chunk.newlines[-1]
         reading.take_chunk(chunk)
+        silences.feed(chunk.data, chunk.first_line)
         tail = (tail + chunk.data[-TAIL_BYTES:])[-TAIL_BYTES:]
     reading.end()
     events = reading.events()
@@ -126,7 +128,7 @@ def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
     about = Input(
         file=place.file, kind=_kind(events, reading.parts, told), bytes=size, lines=lines - (1 if tail.endswith(b"\n") else 0),
         group=place.group, pid=place.pid, rank=place.rank, first_time=_first_stamp(head), last_time=stamps[-1] if stamps else None,
-        tail=tuple(told),
+        tail=tuple(told), silences=silences.found(),
     )  # fmt: skip
     return Parsed.total([Parsed(inputs=(about,), events=tuple(events)), *reading.parts])
 

@@ -27,8 +27,9 @@ def timeline_lines(timeline: Timeline, lang: Lang, most: int) -> list[str]:
 
 
 def _timeline_row(row: Row, lang: Lang, *, days: bool) -> str:
-    """Whose row it is, and the last of each kind, in the order in which they began."""
-    last = {timed.span.kind: timed for timed in row.spans}
+    """Whose row it is, and the last of each kind, in the order in which they began; a silence before the last one is told as well."""
+    end = max(timed.end for timed in row.spans)
+    last = {(timed.span.kind, timed.span.kind == "silence" and timed.end < end): timed for timed in row.spans}
     parts = []
     for timed in sorted(last.values(), key=lambda timed: timed.start):
         span = timed.span

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hanglens.analyze.timeline import LAST_ERRORS, timeline
-from hanglens.model import Collection, Event, RecorderDump, SourceRef, Stamp
+from hanglens.model import Collection, Event, RecorderDump, Silence, SourceRef, Stamp
 from hanglens.verdict import TimelineSpan
 from tests.builders import event, incident, log, parsed, read
 
@@ -175,3 +175,52 @@ def test_a_time_beyond_the_calendar_is_no_fault() -> None:
     """A dump may claim any number of nanoseconds."""
     dump = RecorderDump(0, SourceRef("d0"), 5, newest_ns=2**63 - 1)
     assert timeline(incident(evidence=replace(parsed(), recorder_dumps=(dump,))))[0].start.startswith("2262-")
+
+
+def paused(since: Event, until: int, unstamped: int = 0) -> Silence:
+    """A silence from a line until so many seconds after two o'clock."""
+    return Silence(since, at(f"2026-03-01T02:{until // 60:02}:{until % 60:02}"), unstamped)
+
+
+def test_a_silence_within_a_log_is_told() -> None:
+    """From the line before it to the stamp after it, with the words of that line; the silence after the last line stays."""
+    quiet = log("0.log", rank=0, tail=(said(45, 0, file="0.log"),), silences=(paused(said(10, 0, file="0.log"), 41),))
+    other = log("1.log", rank=1, tail=(said(59, 1, file="1.log"),))
+    within, after = shown(quiet, other)
+    assert (within.rank, within.start[-5:], within.end[-5:], within.kind) == (0, "00:10", "00:41", "silence")
+    assert (within.label, within.file, within.line, within.text, within.title) == ("line of 10", "0.log", 11, "line of 10", None)
+    assert (after.rank, after.start[-5:], after.end[-5:], after.kind) == (0, "00:45", "00:59", "silence")
+
+
+def test_the_longest_silence_comes_last() -> None:
+    """A report that has room for one tells of that."""
+    silences = (paused(said(0, 0), 40), paused(said(50, 0), 350), paused(said(0, 0), 35))
+    last = replace(said(59, 0), time=at("2026-03-01T02:06:00"))
+    assert [end for _, _, end, _ in spans(log(rank=0, tail=(last,), silences=silences))] == ["00:35", "00:40", "05:50"]
+
+
+def test_the_silence_of_a_log_that_several_write_is_nobodys() -> None:
+    """Whose line the last one before it is does not matter, unless all lines of the log are that rank's."""
+    silences = (paused(said(10, 1), 50),)
+    assert spans(log(tail=(said(52, 0), said(53, 1)), silences=silences)) == [(None, "00:10", "00:50", "silence")]
+    assert spans(log(tail=(said(52, 1), said(53, 1)), silences=silences)) == [(1, "00:10", "00:50", "silence")]
+
+
+def test_lines_without_a_time_within_a_silence_are_counted() -> None:
+    """They may have been printed at any time in it."""
+    (silence,) = shown(log(rank=0, tail=(said(52, 0),), silences=(paused(said(10, 0), 50, unstamped=12),)))
+    assert silence.title is not None
+    assert (silence.title.en, silence.title.zh) == ("no line with a time, 12 without", "没有带时间的行，另有 12 行不带时间")
+
+
+def test_a_silence_has_the_clock_of_the_other_lines() -> None:
+    """A stamp without a year gets that of the job; a silence whose clock cannot be compared is left out."""
+    glog = replace(paused(said(10, 0), 50), after=at("03-01T02:00:50.071339", dated=False))
+    odd = Silence(replace(said(10, 0), time=Stamp("02:00:01", 1.0, dated=False)), Stamp("02:00:51", 51.0, dated=False))
+    assert [end for _, _, end, _ in spans(log(rank=0, tail=(said(52, 0),), silences=(glog, odd)))] == ["0.071"]
+
+
+def test_a_kernel_is_silent_for_hours() -> None:
+    """Its silences are not those of the job."""
+    kernel = log("dmesg.txt", kind="kernel log", tail=(said(52),), silences=(paused(said(10), 50),))
+    assert spans(kernel) == []

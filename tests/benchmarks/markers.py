@@ -28,7 +28,6 @@ FLOODS = (  # what fills logs at level DEBUG
            ("observation/lmdeploy-fallback-lines#when",)),
     Marker(_ENGINE + "agent.py:812 - <ForwardTask> rank[{rank}]: Sampling.", ("lmdeploy.rank",)),
     Marker(_ENGINE + "mp_executor.py:621 - proc[{rank}] call method: <forward_async>.", ("lmdeploy.rank",)),
-    Marker(_ENGINE + "engine_instance.py:84 - session[{number}] success: num_out_ids={small}."),
 )  # fmt: skip
 RARE = (
     Marker(_NCCL + "Using network Socket", ("nccl.network",)),

@@ -256,3 +256,11 @@ def test_the_quick_look_loses_nothing(line: str) -> None:
 def test_what_users_typed_is_not_what_the_program_says() -> None:
     """A line that logs a request quotes its prompt, which may hold any log line."""
     assert found(read("INFO 01-05 01:00:00 logger.py:42] Received request c-1: prompt: 'why NCCL mark 7', params: x")) == []
+
+
+def test_silences_of_a_text_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a log that went on after minutes without a line, the line before and the stamp after stand in the table of inputs."""
+    monkeypatch.setattr(chunks, "CHUNK", 100)
+    log = "".join(f"2026-01-05 0{n // 60}:{n % 60:02}:00,000 - lmdeploy - INFO - a.py:1 - words\n" for n in (0, 10, 75))
+    (about,) = read(log.replace("00:10:00", "00:00:10")).inputs
+    assert [(silence.before.ref.line, silence.after.text) for silence in about.silences] == [(2, "2026-01-05T01:15:00.000")]

@@ -3,8 +3,9 @@ from __future__ import annotations
 from msgspec import structs
 
 from hanglens.report.brief import collective_lines, environment_lines, input_line, stack_lines, timeline_lines, tree_lines
+from hanglens.report.timeline import lay_out
 from hanglens.report.view import view
-from hanglens.verdict import CollectiveCell, CommunicatorTable
+from hanglens.verdict import CollectiveCell, CommunicatorTable, TimelineSpan
 from tests.samples import HUNG, large
 
 SHOWN = view(HUNG)
@@ -17,6 +18,17 @@ def test_the_timeline_in_words() -> None:
 
     assert lines[0] == "▶ rank 3: 02:10:58 build extension · 02:11:09 silence (30 min 1 s)"
     assert lines[4] == "job: 02:12:10 error probe failed: 503"
+
+
+def test_a_silence_before_the_last_one_is_told() -> None:
+    """A row that was silent, went on and fell silent again tells both, and of several before the last the one that came last."""
+    spans = [
+        TimelineSpan(rank=0, start=f"02:{start}:00", end=f"02:{end}:00", kind="silence", label="words", text="words")
+        for start, end in ((10, 11), (20, 30), (40, 50))
+    ]
+    drawn = lay_out(spans, ())
+    assert drawn
+    assert timeline_lines(drawn, "en", 9) == ["rank 0: 02:20:00 silence (10 min 0 s) · 02:40:00 silence (10 min 0 s)"]
 
 
 def test_the_stacks_in_words() -> None:
