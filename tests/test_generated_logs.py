@@ -41,7 +41,7 @@ def written(folder: Path, mix: Mix, seed: int = 1) -> tuple[Path, Planted]:
     return path, write_planted(path, SIZE, mix, seed)
 
 
-@pytest.mark.parametrize("marker", FLOODS + RARE, ids=lambda marker: marker.names[0] if marker.names else "none")
+@pytest.mark.parametrize("marker", FLOODS + RARE, ids=lambda marker: marker.names[0])
 def test_markers_name_the_patterns_that_recognise_them(marker: Marker, index: PatternIndex) -> None:
     """A marker holds a literal of the pack, and of all patterns that markers name just its own recognise it."""
     told = {name for each in FLOODS + RARE for name in each.names}

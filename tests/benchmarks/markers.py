@@ -19,7 +19,7 @@ class Marker:
     """A template and the patterns that recognise its lines: each that some marker names; none where it only holds a literal of one."""
 
     text: str
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...]
 
 
 FLOODS = (  # what fills logs at level DEBUG
