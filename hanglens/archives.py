@@ -10,6 +10,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from typing import BinaryIO, TypeVar
 
 from hanglens.limits import UNPACKED
@@ -52,9 +53,11 @@ def tar_members(stream: BinaryIO, most: int, *, in_place: bool) -> Iterator[tupl
                 raise tarfile.ReadError(f"a member of {info.size} bytes in the way")
 
 
-def zip_members(stream: BinaryIO) -> Iterator[tuple[zipfile.ZipFile, zipfile.ZipInfo]]:
-    """The members in the order of the archive."""
-    with stream, zipfile.ZipFile(stream) as archive:
+def zip_members(stream: BinaryIO, listing: AbstractContextManager[None]) -> Iterator[tuple[zipfile.ZipFile, zipfile.ZipInfo]]:
+    """The members in the order of the archive; `listing` is open while their list is read, which stands at its end."""
+    with stream, ExitStack() as opened:
+        with listing:
+            archive = opened.enter_context(zipfile.ZipFile(stream))
         for info in archive.infolist():
             yield archive, info
 

@@ -22,6 +22,7 @@ from zipfile import ZipFile, ZipInfo
 from hanglens.archives import admit, printable, tar_members, tar_refusal, until_damage, zip_members, zip_refusal
 from hanglens.errors import UsageError
 from hanglens.limits import Budget, BundleError, Check, Limits, over
+from hanglens.meter import Meter, distinct
 from hanglens.model import Gap
 from hanglens.streams import FAULTS, HEAD, Content, Stream, Window, damaged, inflate, recognise
 
@@ -46,22 +47,22 @@ class Item:
     open: Callable[[], BinaryIO]
 
 
-def open_evidence(paths: Sequence[str], *, limits: Limits | None = None, stdin: BinaryIO | None = None) -> Iterator[Item | Gap]:
+def open_evidence(
+    paths: Sequence[str], *, limits: Limits | None = None, stdin: BinaryIO | None = None, meter: Meter | None = None
+) -> Iterator[Item | Gap]:
     """The files under `paths`, which are one incident; `-` is standard input (`stdin`, by default the process's own).
 
     With several paths, each one's items stand under its name, so that hosts stay apart. A path given twice is read once.
-    Standard input is read to its end and closed.
+    Standard input is read to its end and closed. `meter` counts what is read.
 
     Raises:
         UsageError: a path does not exist. It is raised by this call, before anything is read.
     """
-    distinct = list({path if path == "-" else os.path.realpath(path): path for path in paths}.values())
-    for path in distinct:
+    given = distinct(paths)
+    for path in given:
         if path != "-" and not os.path.exists(path):
             raise UsageError(f"{path}: there is no such file or folder", "check the path, or pass - to paste text on standard input")
-    reader = _Reader(limits or Limits(), stdin)
-    names = _names(distinct)
-    return (found for path, name in zip(distinct, names, strict=True) for found in reader.given(path, name, alone=len(distinct) == 1))
+    return _Reader(limits or Limits(), stdin, meter or Meter()).all(given)
 
 
 def holds_files(path: str) -> bool:
@@ -116,15 +117,21 @@ class _Blob:
         return cast(BinaryIO, Stream(self.content(most)))
 
 
-def _window(file: IO[bytes], start: int, size: int) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(Window(file, start, size)))
+def _window(file: IO[bytes], start: int, size: int, told: Callable[[int], None] = lambda _place: None) -> BinaryIO:
+    return cast(BinaryIO, io.BufferedReader(Window(file, start, size, told)))
 
 
 class _Reader:
     """Goes through the evidence and keeps count of what it costs."""
 
-    def __init__(self, limits: Limits, stdin: BinaryIO | None) -> None:
-        self._budget, self._stdin = Budget(limits), stdin
+    def __init__(self, limits: Limits, stdin: BinaryIO | None, meter: Meter) -> None:
+        self._budget, self._stdin, self._meter = Budget(limits), stdin, meter
+
+    def all(self, paths: Sequence[str]) -> Iterator[Item | Gap]:
+        """What the paths of the command line hold."""
+        for path, name in zip(paths, _names(paths), strict=True):
+            yield from self.given(path, name, alone=len(paths) == 1)
+        self._meter.over = True
 
     def given(self, path: str, name: str, *, alone: bool) -> Iterator[Item | Gap]:
         """What one path of the command line holds; a shared limit that is passed ends it."""
@@ -145,7 +152,18 @@ class _Reader:
             yield damaged(name, error)
 
     def _piped(self, name: str, pipe: BinaryIO, inside: str) -> Iterator[Item | Gap]:
-        yield from self._spooled(_Blob(name, -1, lambda: pipe, check=self._budget.metered(name, 0)), self._read, inside, 0)
+        metered = self._budget.metered(name, 0)
+
+        def check(read: int) -> Gap | None:
+            self._meter.received = read
+            return metered(read)
+
+        yield from self._spooled(_Blob(name, -1, lambda: pipe, check=check), self._received, inside, 0)
+        self._meter.received = 0
+
+    def _received(self, blob: _Blob, inside: str, depth: int) -> Iterator[Item | Gap]:
+        with self._meter.pipe(blob.size):
+            yield from self._read(blob, inside, depth)
 
     def _folder(self, root: str, inside: str) -> Iterator[Item | Gap]:
         """All files below `root`, in natural order; a stack of our own, since folders may be deeper than Python's."""
@@ -182,11 +200,13 @@ class _Reader:
         if not stat.S_ISREG(found.st_mode):
             yield Gap(path, "a device, pipe or socket, not a file", "save what it gives to a file")
             return
-        self._budget.count(path, found.st_size)
-        yield from self._read(_Blob(path, found.st_size, lambda: open(file, "rb")), inside, 0)  # noqa: SIM115
+        with self._meter.file(found.st_size):
+            self._budget.count(path, found.st_size)
+            yield from self._read(_Blob(path, found.st_size, lambda: self._meter.opened(file)), inside, 0)
 
     def _read(self, blob: _Blob, inside: str, depth: int) -> Iterator[Item | Gap]:
         """One file: the item that it is, or the items in it, whose paths then start with `inside`."""
+        self._meter.name = blob.path
         try:
             with blob.stream() as stream:
                 head = stream.read(HEAD)
@@ -238,7 +258,7 @@ class _Reader:
 
     def _zip(self, blob: _Blob, inside: str, depth: int) -> Iterator[Item | Gap]:
         output = 0
-        for found in until_damage(blob.path, zip_members(blob.open())):
+        for found in until_damage(blob.path, zip_members(blob.open(), self._meter.aside())):
             if isinstance(found, Gap):
                 yield found
                 return
@@ -262,14 +282,16 @@ class _Reader:
     def _spooled(self, blob: _Blob, then: Then, inside: str, depth: int) -> Iterator[Item | Gap]:
         """Go on with a copy that can be read in any order; it lives until the next item is taken."""
         content = blob.content(self._budget.limits.member_bytes)
-        with content, tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool:
+        self._meter.name = blob.path
+        with content, tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool, self._meter.copying() as copied:
             try:
                 shutil.copyfileobj(content, spool, 1 << 16)
             except OSError as error:
                 yield Gap(blob.path, f"no room to unpack it: {error.strerror}", "set TMPDIR to a folder with more room")
                 return
             size = spool.tell()
+            copied(size)
             if size or not content.fault:
-                yield from then(_Blob(blob.path, size, lambda: _window(spool, 0, size)), inside, depth)
+                yield from then(_Blob(blob.path, size, lambda: _window(spool, 0, size, self._meter.at)), inside, depth)
             if content.fault:
                 yield content.fault

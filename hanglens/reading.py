@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from hanglens.bundle import Item, holds_files, open_evidence
 from hanglens.errors import InputError
 from hanglens.limits import Limits
+from hanglens.meter import Meter
 from hanglens.model import Gap, Parsed
 from hanglens.parse.dump_readers import DumpReaders
 from hanglens.parse.files import read_item
@@ -21,15 +22,22 @@ if TYPE_CHECKING:
 
 
 def read_paths(
-    paths: Sequence[str], pack: Callable[[], RulePack], *, limits: Limits | None = None, stdin: BinaryIO | None = None
+    paths: Sequence[str],
+    pack: Callable[[], RulePack],
+    *,
+    limits: Limits | None = None,
+    stdin: BinaryIO | None = None,
+    meter: Meter | None = None,
 ) -> Parsed:
     """Read the evidence under `paths`. The rules, which say what texts are searched for, are asked for when the first text comes.
+
+    `meter` counts what is read.
 
     Raises:
         UsageError: a path does not exist.
         InputError: nothing in them could be read.
     """
-    parsed = read_evidence(open_evidence(paths, limits=limits, stdin=stdin), lambda: search_index(pack()))
+    parsed = read_evidence(open_evidence(paths, limits=limits, stdin=stdin, meter=meter), lambda: search_index(pack()))
     if not any(about.kind not in ("unknown", "unreadable") for about in parsed.inputs):
         why = "; ".join(f"{gap.what}: {gap.why}" for gap in parsed.gaps[:3]) or "no file in it"
         raise InputError(f"nothing readable in the input ({why})", "give log files, stack dumps, a folder or an archive of them")

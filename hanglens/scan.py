@@ -17,6 +17,7 @@ from hanglens.expressions import required_literals
 
 MOST_THREADS = 4
 WORTH_A_THREAD = 1 << 18  # bytes; less is searched sooner than handed over
+CROWDED = 50  # literals in a block: to hear of each, a thread waits for the interpreter, and so for the one that looks at what was found
 
 Hits = Mapping[int, Sequence[int]]
 """The literals found, by their place in `Scanner.literals`: of each the offsets of its last bytes, ascending."""
@@ -52,14 +53,17 @@ class Scanner:
         self._find: _Find = _hyperscan(encoded) or _plain(encoded)
         self.threads = min(_cores(), MOST_THREADS) if _cores() > 1 else 0  # beside the one that looks at what was found
         self._pool: ThreadPoolExecutor | None = None
+        self._crowded = False
 
     def hits(self, block: bytes) -> Hits:
         """The literals in `block`."""
-        return self._find(block) if self.literals and block else {}
+        found = self._find(block) if self.literals and block else {}
+        self._crowded = sum(map(len, found.values())) > CROWDED
+        return found
 
     def begin(self, block: bytes) -> Callable[[], Hits]:
-        """Begin to search a block, in another thread if it is a large one; what is returned gives the literals in it."""
-        if not self._worth_a_thread(block):
+        """Begin to search a block, in another thread if that helps; what is returned gives the literals in it."""
+        if self._crowded or not self._worth_a_thread(block):
             found = self.hits(block)
             return lambda: found
         return self._threads().submit(self.hits, block).result

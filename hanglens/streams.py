@@ -187,10 +187,13 @@ class _Inflated(_Raw):
 
 
 class Window(_Raw):
-    """`size` bytes of a shared file from `start` on, as a file of their own; closing it leaves the shared one open."""
+    """`size` bytes of a shared file from `start` on, as a file of their own; closing it leaves the shared one open.
 
-    def __init__(self, file: IO[bytes], start: int, size: int) -> None:
-        self._file, self._start, self._size, self._at = file, start, size, 0
+    `told` is called with how far it has been read.
+    """
+
+    def __init__(self, file: IO[bytes], start: int, size: int, told: Callable[[int], None] = lambda _place: None) -> None:
+        self._file, self._start, self._size, self._at, self._told = file, start, size, 0, told
 
     def seekable(self) -> bool:
         return True
@@ -208,4 +211,5 @@ class Window(_Raw):
         if not data:
             raise EOFError(f"{self._size - self._at} bytes are missing")
         self._at += len(data)
+        self._told(self._at)
         return data

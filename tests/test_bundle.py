@@ -19,6 +19,7 @@ import zstandard
 
 from hanglens.bundle import BundleError, Item, Limits, open_evidence
 from hanglens.errors import UsageError
+from hanglens.meter import Meter
 from hanglens.model import Gap
 
 MiB = 1 << 20
@@ -261,12 +262,12 @@ def test_unreadable_files_are_gaps(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     save(tmp_path / "a.log", b"secret")
     save(tmp_path / "b.log", b"b")
 
-    def refuse(path: str, mode: str) -> BinaryIO:
+    def refuse(_: Meter, path: str) -> BinaryIO:
         if path.endswith("a.log"):
             raise PermissionError(13, "Permission denied")
         return io.BytesIO(b"b")
 
-    monkeypatch.setattr("hanglens.bundle.open", refuse, raising=False)
+    monkeypatch.setattr(Meter, "opened", refuse)
     found = evidence(tmp_path)
     assert (found.texts, found.gaps) == ({"b.log": b"b"}, {"a.log": "cannot be read: Permission denied"})
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hanglens.cli import output as out
+from hanglens.cli.progress import shown, wanted
 from hanglens.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,12 +48,12 @@ def command(
     Without -o or --format, prints a summary and writes hanglens-report.html in the working directory.
     """
     form = out.format_of(output, format_name)
-    diagnosis, problems = _diagnose(ctx, paths, rule_folders, _limits(limits))
+    speech = out.language(lang)
+    diagnosis, problems = _diagnose(ctx, paths, rule_folders, _limits(limits), speech)
     for problem in problems:
         print(f"hanglens: rule left out: {problem}", file=sys.stderr)
     if redact:
         diagnosis = _redacted(ctx, diagnosis, redaction_table)
-    speech = out.language(lang)
     if output:
         out.write_whole(output, out.rendered(diagnosis, form or "html", speech))
     elif form:
@@ -65,12 +67,13 @@ def command(
 
 
 def _diagnose(
-    ctx: click.Context, paths: tuple[str, ...], rule_folders: tuple[Path, ...], limits: Limits
+    ctx: click.Context, paths: tuple[str, ...], rule_folders: tuple[Path, ...], limits: Limits, speech: out.Lang
 ) -> tuple[Diagnosis, tuple[RuleError, ...]]:
     """The diagnosis, and the rules that could not be loaded. The reasoning is loaded while other processes read flight recorders."""
     from concurrent.futures import ThreadPoolExecutor
     from importlib import import_module
 
+    from hanglens.meter import Meter
     from hanglens.reading import of_several_hosts, read_paths
 
     def load() -> RulePack:
@@ -81,12 +84,15 @@ def _diagnose(
 
     gc.disable()  # what is read is kept to the end of the process: to look for waste in it again and again is a fifth of the time
     ctx.call_on_close(gc.enable)
-    with ThreadPoolExecutor(1) as beside:
-        pack = beside.submit(load)
-        parsed = read_paths(paths, pack.result, limits=limits, stdin=sys.stdin.buffer if "-" in paths else None)
-    from hanglens.pipeline import diagnose_parsed
+    meter = Meter()
+    with shown(meter, paths, speech) if wanted(paths, quiet=_quiet(ctx)) else nullcontext():
+        with ThreadPoolExecutor(1) as beside:
+            pack = beside.submit(load)
+            stdin = sys.stdin.buffer if "-" in paths else None
+            parsed = read_paths(paths, pack.result, limits=limits, stdin=stdin, meter=meter)
+        from hanglens.pipeline import diagnose_parsed
 
-    return diagnose_parsed(parsed, pack.result(), several_hosts=of_several_hosts(paths)), pack.result().problems
+        return diagnose_parsed(parsed, pack.result(), several_hosts=of_several_hosts(paths)), pack.result().problems
 
 
 def _redacted(ctx: click.Context, diagnosis: Diagnosis, table: str | None) -> Diagnosis:
@@ -116,8 +122,12 @@ def _limits(given: tuple[str, ...]) -> Limits:
     return Limits(**chosen)
 
 
+def _quiet(ctx: click.Context) -> bool:
+    return bool((ctx.obj or {}).get("quiet"))
+
+
 def _say(ctx: click.Context, message: str) -> None:
-    if not (ctx.obj or {}).get("quiet"):
+    if not _quiet(ctx):
         print(f"hanglens: {message}", file=sys.stderr)
 
 
