@@ -6,24 +6,26 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import accumulate
 from typing import BinaryIO
 
-from hanglens.scan import Hits, Scanner
+from hanglens.newlines import PART, NewlineCounter
+from hanglens.scan import NOTHING, Hits, Scanner
 
-CHUNK = 1 << 20
+CHUNK = 2 << 20
 LONGEST_LINE = 1 << 20
 BORDER = 8000  # bytes that a chunk knows of what stands above and below it
 NEAR = 4096  # bytes that a single line knows of the same
-COUNTED = 1 << 16  # bytes between two places whose line number is known at once
 _KEPT = 24 << 20  # bytes
+
+_Found = tuple[Hits, Sequence[int]]
+_counter = NewlineCounter()
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Whole lines of a stream: `data`, the number of its first line, and the literals found in it.
+    """Whole lines of a stream: `data`, the number of its first line, and the literals in it.
 
-    `newlines` has how many line ends stand before each COUNTED bytes, and in all. `above` ends where `data` begins and `below`
+    `newlines` has how many line ends stand before each PART bytes, and in all. `above` ends where `data` begins and `below`
     begins where it ends; both are BORDER bytes at most.
     """
 
@@ -36,20 +38,17 @@ class Chunk:
 
     def number(self, at: int) -> int:
         """The number of the line that an offset is in."""
-        part = at // COUNTED
-        return self.first_line + self.newlines[part] + self.data.count(b"\n", part * COUNTED, at)
+        part = at // PART
+        return self.first_line + self.newlines[part] + self.data.count(b"\n", part * PART, at)
 
-    def line_starts(self, ends: Sequence[int], most: int | None = None) -> list[int]:
-        """Offsets of the lines in which hits ended, ascending as these; with `most` the last ones only."""
-        starts: list[int] = []
-        start = len(self.data)
-        for end in reversed(ends):
-            if end < start:
-                start = self.data.rfind(b"\n", 0, end) + 1
-                starts.append(start)
-                if len(starts) == most:
-                    break
-        return starts[::-1]
+    def line_starts(self, places: Sequence[int]) -> list[int]:
+        """Offsets of the lines that these ascending offsets are in."""
+        starts, end = [], -1
+        for place in places:
+            if place > end:
+                starts.append(self.data.rfind(b"\n", 0, place) + 1)
+                end = self.line_end(place)
+        return starts
 
     def line_end(self, at: int) -> int:
         """The offset at which the line of an offset ends, before its line feed."""
@@ -68,7 +67,7 @@ class Chunk:
         """The line that begins at an offset alone, with what stands next to it."""
         end = self.line_end(at)
         below = (self.data[end : end + NEAR] + self.below)[:NEAR]
-        return Chunk(self.data[at:end], self.number(at), (0,), {}, self.before(at)[-NEAR:], below)
+        return Chunk(self.data[at:end], self.number(at), (0,), NOTHING, self.before(at)[-NEAR:], below)
 
 
 def chunks(stream: BinaryIO, scanner: Scanner) -> Iterator[Chunk]:
@@ -79,22 +78,27 @@ def chunks(stream: BinaryIO, scanner: Scanner) -> Iterator[Chunk]:
     """
     _keep_freed_memory()
     above, line = b"", 1
-    for data, hits, below in _searched(scanner.ahead(_pieces(stream)), scanner):
-        newlines = _newlines(data)
-        yield Chunk(data, line, newlines, hits(), above, below[:BORDER])
+    for data, (hits, newlines), below in _searched(scanner.ahead(_pieces(stream)), scanner):
+        yield Chunk(data, line, newlines, hits, above, below[:BORDER])
         line += newlines[-1]
         above = (above + data[-BORDER:])[-BORDER:]
 
 
-def _searched(pieces: Iterator[bytes], scanner: Scanner) -> Iterator[tuple[bytes, Callable[[], Hits], bytes]]:
-    """Each piece, what gives the hits in it, and the piece that follows; as many as there are threads are searched ahead."""
-    ahead: deque[tuple[bytes, Callable[[], Hits]]] = deque()  # at least one, which is what follows
+def _searched(pieces: Iterator[bytes], scanner: Scanner) -> Iterator[tuple[bytes, _Found, bytes]]:
+    """Each piece, what was found in it, and the piece that follows; as many as there are threads are searched ahead."""
+
+    def search(piece: bytes) -> _Found:
+        return scanner.hits(piece), _counter.count(piece)
+
+    ahead: deque[tuple[bytes, Callable[[], _Found]]] = deque()  # at least one, which is what follows
     for piece in pieces:
-        ahead.append((piece, scanner.begin(piece)))
-        if len(ahead) > max(scanner.threads, 1):
-            yield *ahead.popleft(), ahead[0][0]
+        ahead.append((piece, scanner.begin(search, piece)))
+        if len(ahead) > (3 * scanner.threads or 1):
+            first, found = ahead.popleft()
+            yield first, found(), ahead[0][0]
     while ahead:
-        yield *ahead.popleft(), ahead[0][0] if ahead else b""
+        first, found = ahead.popleft()
+        yield first, found(), ahead[0][0] if ahead else b""
 
 
 def _pieces(stream: BinaryIO) -> Iterator[bytes]:
@@ -113,11 +117,6 @@ def _pieces(stream: BinaryIO) -> Iterator[bytes]:
         rest += block[cut : cut + LONGEST_LINE]
     if rest:
         yield rest if begun else rest.replace(b"\r", b"\n")
-
-
-def _newlines(data: bytes) -> tuple[int, ...]:
-    counts = (data.count(b"\n", at, at + COUNTED) for at in range(0, len(data), COUNTED))
-    return tuple(accumulate(counts, initial=0))
 
 
 @cache

@@ -9,19 +9,17 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hanglens.expressions import required_literals
 
 MOST_THREADS = 4
 WORTH_A_THREAD = 1 << 18  # bytes; less is searched sooner than handed over
-CROWDED = 50  # literals in a block: to hear of each, a thread waits for the interpreter, and so for the one that looks at what was found
-
-Hits = Mapping[int, Sequence[int]]
-"""The literals found, by their place in `Scanner.literals`: of each the offsets of its last bytes, ascending."""
-_Find = Callable[[bytes], Hits]
+FLOOD = 20  # hits of one literal in a large block
+MOST_FLOODS = 8  # times that more floods are taken note of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +42,63 @@ class Pattern:
         return self.literals or required_literals(self.expression)
 
 
+Places = Mapping[int, Sequence[int]]
+"""Literals, by their place in `Scanner.literals`, with the ascending offsets at which each ends."""
+_Find = Callable[[bytes], Places]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """The literals in a block: where each ends everywhere, but of `floods` for the first time only."""
+
+    ends: Places
+    floods: frozenset[int] = frozenset()
+
+
+NOTHING = Hits({})
+
+
 class Scanner:
     """Finds literals (case is significant) in blocks, several at a time where there are several cores."""
 
     def __init__(self, literals: Sequence[str]) -> None:
         self.literals = tuple(sorted(set(literals)))
-        encoded = tuple(text.encode("utf-8", "replace") for text in self.literals)
-        self._find: _Find = _hyperscan(encoded) or _plain(encoded)
+        self._encoded = tuple(text.encode("utf-8", "replace") for text in self.literals)
         self.threads = min(_cores(), MOST_THREADS) if _cores() > 1 else 0  # beside the one that looks at what was found
         self._pool: ThreadPoolExecutor | None = None
-        self._crowded = False
+        self._finder = _finder(self._encoded, frozenset()), frozenset[int]()  # and the floods of which it tells the first place only
+        self._noted, self._lock = 0, threading.Lock()
 
     def hits(self, block: bytes) -> Hits:
-        """The literals in `block`."""
-        found = self._find(block) if self.literals and block else {}
-        self._crowded = sum(map(len, found.values())) > CROWDED
-        return found
+        """The literals in a block. To tell of each place takes long where there are many, and keeps other threads from their work."""
+        find, floods = self._finder
+        ends = find(block)
+        more = {which for which, places in ends.items() if len(places) > FLOOD}
+        if more and len(block) >= WORTH_A_THREAD:
+            self._note(more)
+        return Hits(ends, floods)
 
-    def begin(self, block: bytes) -> Callable[[], Hits]:
-        """Begin to search a block, in another thread if that helps; what is returned gives the literals in it."""
-        if self._crowded or not self._worth_a_thread(block):
-            found = self.hits(block)
+    def places(self, block: bytes, hits: Hits, literals: Collection[int]) -> Places:
+        """All places of some of the literals in a block."""
+        return {
+            which: _occurrences(block, self._encoded[which], hits.ends[which][0]) if which in hits.floods else hits.ends[which]
+            for which in literals
+        }
+
+    def _note(self, floods: set[int]) -> None:
+        with self._lock:
+            known = self._finder[1] | floods
+            if known != self._finder[1] and self._noted < MOST_FLOODS:
+                self._noted += 1
+                self._finder = _finder(self._encoded, known), known
+
+    def begin(self, search: Callable[[bytes], T], block: bytes) -> Callable[[], T]:
+        """Begin to search a block, in another thread if it is a large one; what is returned gives what `search` returns."""
+        if not self._worth_a_thread(block):
+            found = search(block)
             return lambda: found
-        return self._threads().submit(self.hits, block).result
+        return self._threads().submit(search, block).result
 
     def ahead(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
         """The same blocks; where they are large, each is read and inflated while the one before it is searched."""
@@ -95,19 +127,24 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
-def _hyperscan(literals: tuple[bytes, ...]) -> _Find | None:
+def _finder(literals: tuple[bytes, ...], floods: frozenset[int]) -> _Find:
+    if not literals:
+        return lambda _block: {}
+    return _hyperscan(literals, floods) or _plain(literals, floods)
+
+
+def _hyperscan(literals: tuple[bytes, ...], floods: frozenset[int]) -> _Find | None:
     try:
         import hyperscan
     except ImportError:
         return None
-    if not literals:
-        return None
     database = hyperscan.Database()
     expressions = [b"".join(b"\\x%02x" % byte for byte in literal) for literal in literals]
-    database.compile(expressions=expressions, ids=list(range(len(literals))), elements=len(literals), flags=[0] * len(literals))
+    flags = [hyperscan.HS_FLAG_SINGLEMATCH if which in floods else 0 for which in range(len(literals))]
+    database.compile(expressions=expressions, ids=list(range(len(literals))), elements=len(literals), flags=flags)
     local = threading.local()
 
-    def find(block: bytes) -> Hits:
+    def find(block: bytes) -> Places:
         if not hasattr(local, "scratch"):  # the memory that a search works in, which no two threads may share
             local.scratch = hyperscan.Scratch(database)
         found: dict[int, list[int]] = {}
@@ -115,21 +152,26 @@ def _hyperscan(literals: tuple[bytes, ...]) -> _Find | None:
         def hit(which: int, _start: int, end: int, _flags: int, _context: object) -> None:
             found.setdefault(which, []).append(end - 1)
 
-        database.scan(block, match_event_handler=hit, scratch=local.scratch)
+        if block:
+            database.scan(block, match_event_handler=hit, scratch=local.scratch)
         return found
 
     return find
 
 
-def _plain(literals: tuple[bytes, ...]) -> _Find:
-    def find(block: bytes) -> Hits:
-        return {which: ends for which, literal in enumerate(literals) if (ends := list(_occurrences(block, literal)))}
+def _plain(literals: tuple[bytes, ...], floods: frozenset[int]) -> _Find:
+    def find(block: bytes) -> Places:
+        ends = ((which, block.find(literal) + len(literal) - 1) for which, literal in enumerate(literals) if literal in block)
+        return {which: [end] if which in floods else _occurrences(block, literals[which], end) for which, end in ends}
 
     return find
 
 
-def _occurrences(block: bytes, literal: bytes) -> Iterator[int]:
-    at = block.find(literal)
+def _occurrences(block: bytes, literal: bytes, end: int) -> list[int]:
+    """Where a literal ends, of which the first place is known."""
+    ends, last = [], len(literal) - 1
+    at = end - last
     while at >= 0:
-        yield at + len(literal) - 1
+        ends.append(at + last)
         at = block.find(literal, at + 1)
+    return ends

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanglens import chunks as module
-from hanglens import scan
+from hanglens import newlines, scan
 from hanglens.chunks import Chunk, chunks
-from hanglens.scan import Scanner
+from hanglens.scan import NOTHING, Scanner
 
 
 def read(data: bytes, literals: tuple[str, ...] = ("mark",)) -> list[Chunk]:
@@ -22,7 +22,8 @@ def read(data: bytes, literals: tuple[str, ...] = ("mark",)) -> list[Chunk]:
 
 def marked(pieces: list[Chunk]) -> list[tuple[int, bytes]]:
     """Number and text of the lines with a hit."""
-    return [(piece.number(at), piece.data[at : piece.line_end(at)]) for piece in pieces for at in piece.line_starts(piece.hits.get(0, ()))]
+    starts = ((piece, at) for piece in pieces for at in piece.line_starts(piece.hits.ends.get(0, ())))
+    return [(piece.number(at), piece.data[at : piece.line_end(at)]) for piece, at in starts]
 
 
 @given(st.lists(st.sampled_from(["mark", "a mark, a mark", "", "other", "mar", "é"]), max_size=12), st.integers(1, 40), st.booleans())
@@ -49,7 +50,7 @@ def test_a_chunk_knows_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_neighbours_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """At most BORDER bytes are given out on either side."""
     monkeypatch.setattr(module, "BORDER", 4)
-    chunk = Chunk(b"0123456789", 1, (0,), {}, b"wxyz", b"abcd")
+    chunk = Chunk(b"0123456789", 1, (0,), NOTHING, b"wxyz", b"abcd")
     assert (chunk.before(2), chunk.before(9), chunk.after(1), chunk.after(9)) == (b"yz01", b"5678", b"1234", b"9abc")
 
 
@@ -102,20 +103,21 @@ def test_many_hits_in_one_line_are_cheap() -> None:
     """A line of a mebibyte that holds nothing but literals is looked up once."""
     start = time.monotonic()
     _, piece = read(b"head\n" + b"mark" * 200_000)
-    assert (piece.line_starts(piece.hits[0]), time.monotonic() - start < 5) == ([0], True)
+    assert (piece.line_starts(piece.hits.ends[0]), time.monotonic() - start < 5) == ([0], True)
 
 
-def test_the_last_lines_alone_may_be_asked_for() -> None:
-    """Of the lines with hits the last ones are found without a look at the others; a line counts once."""
+def test_a_line_counts_once() -> None:
+    """The lines of some places are told once each, however many of the places are in one."""
     (piece,) = read(b"mark\nmark mark\nnone\nmark\n")
-    assert piece.line_starts(piece.hits[0]) == [0, 5, 20]
-    assert piece.line_starts(piece.hits[0], 2) == [5, 20]
+    assert piece.line_starts(piece.hits.ends[0]) == [0, 5, 20]
+    assert [piece.number(at) for at in (0, 4, 5, 14, 20, 25)] == [1, 1, 2, 2, 4, 5]
 
 
 def test_a_window_is_one_line_and_its_neighbourhood(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line taken out of its chunk has the same number, and knows what stands next to it."""
     monkeypatch.setattr(module, "CHUNK", 8)
-    monkeypatch.setattr(module, "COUNTED", 3)
+    monkeypatch.setattr(newlines, "PART", 3)
+    monkeypatch.setattr(module, "PART", 3)
     _, second, _ = read(b"one 111\ntwo 222\nthree")
     window = second.window(0)
     assert (window.data, window.number(0), window.before(0), window.after(7)) == (b"two 222", 2, b"one 111\n", b"\nthree")
@@ -123,7 +125,7 @@ def test_a_window_is_one_line_and_its_neighbourhood(monkeypatch: pytest.MonkeyPa
 
 def test_a_stream_without_literals_is_read_all_the_same() -> None:
     """No literals, no hits."""
-    assert [(piece.data, piece.hits) for piece in read(b"a\nb\n", ())] == [(b"a\nb\n", {})]
+    assert [(piece.data, piece.hits) for piece in read(b"a\nb\n", ())] == [(b"a\nb\n", NOTHING)]
 
 
 @pytest.mark.parametrize("cores", [1, 2, 5])

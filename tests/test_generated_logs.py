@@ -48,9 +48,9 @@ def test_markers_name_the_patterns_that_recognise_them(marker: Marker, index: Pa
     stamps = {"stamp": "2026-01-05 09:00:00,123", "second": "2026-01-05 09:00:00", "glog": "105 09:00:00.123456"}
     line = read_line(marker.text.format(host="node0", **LINE, **stamps), 1)
     hits = index.scanner.hits(line.raw.encode())
-    wanted = [one for literal in hits for one in index.wanted(literal)]
+    wanted = [one for literal in hits.ends for one in index.wanted(literal)]
     fitting = [p for p in wanted if isinstance(p, Pattern) and (not p.sources or line.source in p.sources)]
-    assert hits
+    assert hits.ends
     assert {p.name for p in fitting if p.name in told and search(p.expression, line.message)} == set(marker.names)
 
 
@@ -59,7 +59,12 @@ def test_only_markers_hold_literals(tmp_path: Path, mix: Mix, index: PatternInde
     """The lines that hold a literal of the pack are the markers."""
     path, planted = written(tmp_path, mix)
     with path.open("rb") as file:
-        held = {chunk.number(end) for chunk in chunks(file, index.scanner) for ends in chunk.hits.values() for end in ends}
+        held = {
+            chunk.number(end)
+            for chunk in chunks(file, index.scanner)
+            for ends in index.scanner.places(chunk.data, chunk.hits, chunk.hits.ends).values()
+            for end in ends
+        }
     assert sorted(held) == planted.markers
     assert planted.lines == path.read_bytes().count(b"\n")
 

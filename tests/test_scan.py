@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hanglens import scan
 from hanglens.knowledge.load import load_rules
 from hanglens.pipeline import diagnose
-from hanglens.scan import Pattern, Scanner
+from hanglens.scan import Hits, Pattern, Scanner
 from hanglens.serialize import to_json
 
 
@@ -28,9 +29,10 @@ def test_hyperscan_and_plain_search_agree(literals: list[str], noise: bytes, dat
     pytest.importorskip("hyperscan")
     encoded = sorted({literal.encode("utf-8", "replace") for literal in literals})
     block = b"".join(data.draw(st.lists(st.sampled_from([*encoded, noise, b"\n"]), max_size=12))) if data else b"aacca\0\xc3\xbc("
-    fast, plain = scan._hyperscan(tuple(encoded)), scan._plain(tuple(encoded))
-    assert fast is not None
-    assert not block or {which: list(ends) for which, ends in fast(block).items()} == plain(block)
+    for floods in (frozenset[int](), frozenset(range(0, len(encoded), 2))):
+        fast, plain = scan._hyperscan(tuple(encoded), floods), scan._plain(tuple(encoded), floods)
+        assert fast is not None
+        assert {which: list(ends) for which, ends in fast(block).items()} == plain(block)
 
 
 @pytest.mark.parametrize("case", ["nccl-missing-rank-watchdog", "lmdeploy-0.7-tp4-config-sync"])
@@ -38,15 +40,15 @@ def test_the_diagnosis_needs_no_hyperscan(case: str, fixtures_dir: Path, monkeyp
     """Both ways to search lead to the same diagnosis."""
     paths, pack = [str(fixtures_dir / case / "evidence")], load_rules()
     fast = to_json(diagnose(paths, pack))
-    monkeypatch.setattr(scan, "_hyperscan", lambda _: None)
+    monkeypatch.setattr(scan, "_hyperscan", lambda _literals, _floods: None)
     assert to_json(diagnose(paths, pack)) == fast
 
 
 def test_a_scanner_without_literals_finds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """No literals, no hits."""
-    assert Scanner([]).hits(b"anything") == {}
-    monkeypatch.setattr(scan, "_hyperscan", lambda _: None)
-    assert Scanner([]).hits(b"anything") == {}
+    assert Scanner([]).hits(b"anything").ends == {}
+    monkeypatch.setattr(scan, "_hyperscan", lambda _literals, _floods: None)
+    assert Scanner([]).hits(b"anything").ends == {}
 
 
 @pytest.mark.parametrize("cores", [1, 3])
@@ -56,6 +58,34 @@ def test_blocks_are_searched_in_other_threads(cores: int, monkeypatch: pytest.Mo
     monkeypatch.setattr(scan, "WORTH_A_THREAD", 2)
     scanner = Scanner(["mark", "other"])
     blocks = [b"-" * n + b"mark" * (n % 3) + b"other" for n in range(200)]
-    assert [found() for found in [scanner.begin(block) for block in blocks]] == [scanner.hits(block) for block in blocks]
-    assert scanner.hits(b"-mark-markother") == {0: [4, 9], 1: [14]}
-    assert scanner.threads == (cores if cores > 1 else 0)
+    threads: set[str] = set()
+
+    def search(block: bytes) -> Hits:
+        threads.add(threading.current_thread().name)
+        return scanner.hits(block)
+
+    assert [found() for found in [scanner.begin(search, block) for block in blocks]] == [scanner.hits(block) for block in blocks]
+    assert scanner.hits(b"-mark-markother").ends == {0: [4, 9], 1: [14]}
+    assert all(name.startswith("scan") for name in threads) is (cores > 1)
+
+
+@pytest.mark.parametrize("without", [False, True])
+def test_a_flood_is_told_of_once(monkeypatch: pytest.MonkeyPatch, *, without: bool) -> None:
+    """Of a literal that has flooded a large block only the first place is told from then on, of others all; the rest is to be had."""
+    monkeypatch.setattr(scan, "WORTH_A_THREAD", 100)
+    if without:
+        monkeypatch.setattr(scan, "_hyperscan", lambda _literals, _floods: None)
+    scanner = Scanner(["mark", "other"])
+    flood = b"mark " * (scan.FLOOD + 1) + b"other other"
+    before, after = scanner.hits(flood), scanner.hits(flood)
+    assert (len(before.ends[0]), before.floods) == (scan.FLOOD + 1, frozenset())
+    assert (after.ends, after.floods) == ({0: [3], 1: before.ends[1]}, {0})
+    assert scanner.places(flood, after, {0, 1}) == scanner.places(flood, before, {0, 1}) == before.ends
+    assert scanner.places(flood, after, {1}) == {1: before.ends[1]}
+
+
+def test_a_small_block_is_no_flood() -> None:
+    """Where telling all places is cheap, all are told."""
+    scanner = Scanner(["mark"])
+    block = b"mark" * 100
+    assert scanner.hits(block) == scanner.hits(block)

@@ -69,7 +69,7 @@ def command(
 def _diagnose(
     ctx: click.Context, paths: tuple[str, ...], rule_folders: tuple[Path, ...], limits: Limits, speech: out.Lang
 ) -> tuple[Diagnosis, tuple[RuleError, ...]]:
-    """The diagnosis, and the rules that could not be loaded. The reasoning is loaded while other processes read flight recorders."""
+    """The diagnosis, and the rules that could not be loaded. The reasoning is loaded while other threads and processes read."""
     from concurrent.futures import ThreadPoolExecutor
     from importlib import import_module
 
@@ -79,7 +79,6 @@ def _diagnose(
     def load() -> RulePack:
         from hanglens.knowledge.load import load_rules
 
-        import_module("hanglens.pipeline")
         return load_rules(rule_folders)
 
     gc.disable()  # what is read is kept to the end of the process: to look for waste in it again and again is a fifth of the time
@@ -88,6 +87,7 @@ def _diagnose(
     with shown(meter, paths, speech) if wanted(paths, quiet=_quiet(ctx)) else nullcontext():
         with ThreadPoolExecutor(1) as beside:
             pack = beside.submit(load)
+            beside.submit(import_module, "hanglens.pipeline")
             stdin = sys.stdin.buffer if "-" in paths else None
             parsed = read_paths(paths, pack.result, limits=limits, stdin=stdin, meter=meter)
         from hanglens.pipeline import diagnose_parsed

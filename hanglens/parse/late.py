@@ -2,46 +2,81 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from hanglens.chunks import Chunk
+from hanglens.scan import Scanner
 
-MOST_CHUNKS = 8  # that are kept whole for lines in them; of older ones the lines alone are
+MOST_CHUNKS = 8  # when twice as many are there, the older ones are let go
+
+_Lines = dict[str, list[tuple[Chunk, int]]]
+"""Of each pattern some lines, as chunk and offset; the last one first."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """A chunk, for each pattern those of its literals that stand in it, and the lines that hold them where these were asked for."""
+
+    chunk: Chunk
+    wanted: Mapping[str, frozenset[int]]
+    starts: dict[str, list[int]] = field(default_factory=dict)
+
+    def look_up(self, names: set[str], scanner: Scanner) -> None:
+        """Find the lines for these patterns, all in one go."""
+        unknown = {name: self.wanted[name] for name in names if name not in self.starts}
+        places = scanner.places(self.chunk.data, self.chunk.hits, frozenset().union(*unknown.values()))
+        for name, literals in unknown.items():
+            self.starts[name] = self.chunk.line_starts(sorted(at for literal in literals for at in places[literal]))
 
 
 class LateLines:
     """Remembers where the last lines are that hold a pattern's literals; only at the end of the file it is known which they are."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lines: dict[str, deque[tuple[Chunk, int]]] = {}
-        self._chunks: deque[Chunk] = deque()
+    def __init__(self, most: int, scanner: Scanner) -> None:
+        self._most, self._scanner = most, scanner
+        self._parts: list[_Part] = []
+        self._lines: _Lines = {}  # in parts that have been let go: each is a chunk of its own now
 
-    def add(self, chunk: Chunk, ends: Mapping[str, Sequence[int]]) -> None:
-        """The hits in a chunk, by the pattern that wants them."""
-        if not ends:
+    def add(self, chunk: Chunk, wanted: Mapping[str, frozenset[int]]) -> None:
+        """A chunk, and for each pattern those of its literals that stand in it."""
+        if not wanted:
             return
-        for name, offsets in ends.items():
-            lines = self._lines.setdefault(name, deque(maxlen=self._most))
-            lines.extend((chunk, at) for at in chunk.line_starts(offsets, self._most))
-        self._chunks.append(chunk)
-        if len(self._chunks) > MOST_CHUNKS:
-            self._leave(self._chunks.popleft())
-
-    def _leave(self, chunk: Chunk) -> None:
-        """Keep no more of a chunk than the lines that are still among the last."""
-        windows: dict[int, Chunk] = {}
-        for lines in self._lines.values():
-            for place, (of, at) in enumerate(lines):
-                if of is chunk:
-                    windows[at] = windows.get(at) or chunk.window(at)
-                    lines[place] = windows[at], 0
+        self._parts.append(_Part(chunk, wanted))
+        if len(self._parts) == 2 * MOST_CHUNKS:
+            self._let_go()
 
     def by_line(self) -> Iterator[tuple[Chunk, int, list[str]]]:
         """Each of the last lines as its chunk and offset, in the order of the file, with the names of the patterns that want it."""
         found: dict[int, tuple[Chunk, int, list[str]]] = {}
-        for name, lines in self._lines.items():
+        for name, lines in self._last(self._parts, self._lines).items():
             for chunk, at in lines:
                 found.setdefault(chunk.number(at), (chunk, at, []))[2].append(name)
         return (found[number] for number in sorted(found))
+
+    def _let_go(self) -> None:
+        """Of the older parts keep the lines that may be among the last."""
+        older, self._parts = self._parts[:MOST_CHUNKS], self._parts[MOST_CHUNKS:]
+        newer = self._last(self._parts, {})
+        enough = {name for name, lines in newer.items() if len(lines) == self._most}
+        alone = {(id(chunk), at): chunk for lines in self._lines.values() for chunk, at in lines}
+        kept: _Lines = {}
+        for name, lines in self._last(older, self._lines, enough).items():
+            for chunk, at in lines[: self._most - len(newer.get(name, ()))]:
+                window = alone.get((id(chunk), at)) or alone.setdefault((id(chunk), at), chunk.window(at))
+                kept.setdefault(name, []).append((window, 0))
+        self._lines = kept
+
+    def _last(self, parts: Sequence[_Part], above: _Lines, without: set[str] | None = None) -> _Lines:
+        """The last lines of each pattern in some parts, and of those that stand above them."""
+        found: _Lines = {}
+        for part in reversed(parts):
+            lacking = {name for name in part.wanted if len(found.get(name, ())) < self._most} - (without or set())
+            part.look_up(lacking, self._scanner)
+            for name in sorted(lacking):
+                lines = found.setdefault(name, [])
+                lines += ((part.chunk, at) for at in reversed(part.starts[name][len(lines) - self._most :]))
+        for name in above.keys() - (without or set()):
+            lines = found.setdefault(name, [])
+            lines += above[name][: self._most - len(lines)]
+        return found

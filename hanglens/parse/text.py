@@ -46,25 +46,30 @@ class _Reading:
     place: Place
     index: PatternIndex
     kept: dict[str, _Kept] = field(default_factory=dict)
-    late: LateLines = field(default_factory=lambda: LateLines(KEEP))
     parts: list[Parsed] = field(default_factory=list)
     block: Block | None = None
+    late: LateLines = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.late = LateLines(KEEP, self.index.scanner)
 
     def take_chunk(self, chunk: Chunk) -> None:
         """Take all lines from which something may come. Of a pattern that is full only the last lines count: they are put off."""
         full = {name for name, kept in self.kept.items() if len(kept.first) == KEEP}
         now: dict[int, dict[str, Wanted]] = {}
-        later: dict[str, list[int]] = {}
-        for literal, ends in chunk.hits.items():
-            wanted = self.index.wanted(literal)
-            unfilled = {one.name: one for one in wanted if one.name not in full}
-            for start in chunk.line_starts(ends) if unfilled else ():
-                now.setdefault(start, {}).update(unfilled)
-            for one in wanted:
+        later: dict[str, frozenset[int]] = {}
+        for literal in chunk.hits.ends:
+            for one in self.index.wanted(literal):
                 if one.name in full:
-                    later.setdefault(one.name, []).extend(ends)
-        self.late.add(chunk, {name: sorted(ends) for name, ends in later.items()})
-        self.take_lines(chunk, now)
+                    later[one.name] = later.get(one.name, frozenset()) | {literal}
+                else:
+                    now.setdefault(literal, {})[one.name] = one
+        self.late.add(chunk, later)
+        lines: dict[int, dict[str, Wanted]] = {}
+        for literal, ends in self.index.scanner.places(chunk.data, chunk.hits, now.keys()).items():
+            for start in chunk.line_starts(ends):
+                lines.setdefault(start, {}).update(now[literal])
+        self.take_lines(chunk, lines)
 
     def take_lines(self, chunk: Chunk, wanted: dict[int, dict[str, Wanted]]) -> None:
         """Take the lines at these offsets, and all lines of the blocks that begin in them."""
@@ -136,7 +141,7 @@ def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
 def read_events(data: bytes, place: Place, index: PatternIndex) -> tuple[Event, ...]:
     """The lines of a text that some pattern wants; its blocks are nobody's business here."""
     index = index.without_blocks
-    if not index.scanner.hits(data):
+    if not index.scanner.hits(data).ends:
         return ()
     reading = _Reading(place, index)
     for chunk in chunks(io.BytesIO(data), index.scanner):

@@ -20,13 +20,13 @@ WORDS = ("mark", "sign")
 @given(st.lists(st.sampled_from(["mark", "sign", "mark sign mark", "none", ""]), max_size=60), st.integers(1, 40), st.integers(1, 5))
 def test_the_last_lines_of_each_are_remembered(lines: list[str], size: int, most: int) -> None:
     """Whatever the size of chunks, and however many of them go by, of each word the last lines are there, with number and neighbours."""
-    scanner, remembered = Scanner(WORDS), LateLines(most)
+    scanner = Scanner(WORDS)
+    remembered = LateLines(most, scanner)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(module, "CHUNK", size)
-        patched.setattr(module, "COUNTED", 7)
         patched.setattr(late, "MOST_CHUNKS", 2)
         for chunk in chunks(io.BytesIO("\n".join(lines).encode()), scanner):
-            remembered.add(chunk, {WORDS[which]: ends for which, ends in chunk.hits.items()})
+            remembered.add(chunk, {WORDS[which]: frozenset({which}) for which in chunk.hits.ends})
         found = [
             (chunk.number(at), chunk.data[at : chunk.line_end(at)].decode(), chunk.before(at), sorted(names))
             for chunk, at, names in remembered.by_line()
@@ -42,10 +42,11 @@ def test_the_last_lines_of_each_are_remembered(lines: list[str], size: int, most
 def test_only_few_chunks_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """However rare a word is, no more memory is held than some chunks, and for each line its neighbourhood."""
     monkeypatch.setattr(module, "CHUNK", 50_000)
-    data = b"".join(b"mark\n" + b"x" * 49_999 + b"\n" for _ in range(40))
-    remembered = LateLines(20)
-    for chunk in chunks(io.BytesIO(data), Scanner(["mark"])):
-        remembered.add(chunk, {"mark": chunk.hits[0]} if chunk.hits else {})
+    data = b"".join(b"mark\n" + b"x" * 49_999 + b"\n" for _ in range(80))
+    scanner = Scanner(["mark"])
+    remembered = LateLines(40, scanner)
+    for chunk in chunks(io.BytesIO(data), scanner):
+        remembered.add(chunk, {"mark": frozenset({0})} if chunk.hits.ends else {})
     held = {id(chunk): chunk for chunk, _, _ in remembered.by_line()}
-    assert len(held) == 20
-    assert sum(len(chunk.data) > module.NEAR for chunk in held.values()) <= late.MOST_CHUNKS
+    assert len(held) == 40
+    assert sum(len(chunk.data) > module.NEAR for chunk in held.values()) < 2 * late.MOST_CHUNKS
