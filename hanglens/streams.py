@@ -54,23 +54,7 @@ def damaged(path: str, error: BaseException) -> Gap:
     return Gap(path, f"cut off or damaged ({reason}); what stands before that is read", "copy it again from where it was collected")
 
 
-class _Raw(io.RawIOBase):
-    """A raw stream by one method: `_next` gives up to `size` bytes as soon as it has some, nothing at the end."""
-
-    def _next(self, size: int) -> bytes | memoryview:
-        raise NotImplementedError
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
-        view = memoryview(buffer)
-        data = self._next(len(view))
-        view[: len(data)] = data
-        return len(data)
-
-
-class Content(_Raw):
+class Content(io.RawIOBase):
     """The bytes of `source`, ending early at damage or at a limit (`most` bytes, or what `check` says); `fault` then says why.
 
     It does not raise: tarfile and io.BufferedReader would drop the good bytes that they hold when a read raises.
@@ -78,22 +62,26 @@ class Content(_Raw):
 
     def __init__(self, path: str, source: BinaryIO, check: Check = lambda _read: None, most: int = 0) -> None:
         self._path, self._source, self._check, self._most = path, source, check, most
-        self._read = getattr(source, "read1", source.read)
+        into = getattr(source, "readinto1", None) or cast(io.RawIOBase, source).readinto
+        self._read = cast("Callable[[WriteableBuffer], int]", into)
         self._given = 0
         self.fault: Gap | None = None
 
-    def _next(self, size: int) -> bytes:
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
         if self.fault:
-            return b""
+            return 0
         try:
-            data = cast(bytes, self._read(size))
+            read = self._read(buffer)
         except FAULTS as error:
             self.fault = damaged(self._path, error)
-            return b""
-        self._given += len(data)
+            return 0
+        self._given += read
         too_large = self._most and self._given > self._most
         self.fault = over(self._path, "member_bytes", self._most) if too_large else self._check(self._given)
-        return b"" if self.fault else data
+        return 0 if self.fault else read
 
     def close(self) -> None:
         if not self.closed:
@@ -146,7 +134,7 @@ DECODERS: dict[str, Callable[[], _Decoder]] = {
 }
 
 
-class _Inflated(_Raw):
+class _Inflated(io.RawIOBase):
     """All frames of a compressed stream, one after the other.
 
     The libraries' own file objects drop what they hold when they come to damage, and zstandard's takes a stream that is cut
@@ -157,17 +145,38 @@ class _Inflated(_Raw):
         self._decoder, self._source = decoder, source
         self._frame: _Decoder | None = None
         self._rest, self._ready = b"", memoryview(b"")
+        self._error: Exception | None = None  # met behind good bytes, which are given first
 
-    def _next(self, size: int) -> memoryview:
-        while not self._ready:
-            bite = self._rest or self._source.read(BITE)
-            if not bite and self._frame:
-                raise EOFError("its end is missing")
-            if not bite:
-                break
-            self._ready = memoryview(self._inflated(bite))
-        data, self._ready = self._ready[:size], self._ready[size:]
-        return data
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view, filled = memoryview(buffer), 0
+        while filled < len(view) and self._more(given=filled > 0):
+            data = self._ready[: len(view) - filled]
+            view[filled : filled + len(data)] = data
+            self._ready = self._ready[len(data) :]
+            filled += len(data)
+        return filled
+
+    def _more(self, *, given: bool) -> bool:
+        """Whether there are bytes; inflates some if need be. Behind bytes that were `given` an error is raised when it is asked again."""
+        try:
+            while not self._ready:
+                if self._error:
+                    raise self._error
+                bite = self._rest or self._source.read(BITE)
+                if not bite and self._frame:
+                    raise EOFError("its end is missing")
+                if not bite:
+                    return False
+                self._ready = memoryview(self._inflated(bite))
+        except FAULTS as error:
+            self._error = error
+            if not given:
+                raise
+            return False
+        return True
 
     def _inflated(self, bite: bytes) -> bytes:
         self._rest = b""
@@ -186,7 +195,7 @@ class _Inflated(_Raw):
         super().close()
 
 
-class Window(_Raw):
+class Window(io.RawIOBase):
     """`size` bytes of a shared file from `start` on, as a file of their own; closing it leaves the shared one open.
 
     `told` is called with how far it has been read.
@@ -195,6 +204,9 @@ class Window(_Raw):
     def __init__(self, file: IO[bytes], start: int, size: int, told: Callable[[int], None] = lambda _place: None) -> None:
         self._file, self._start, self._size, self._at, self._told = file, start, size, 0, told
 
+    def readable(self) -> bool:
+        return True
+
     def seekable(self) -> bool:
         return True
 
@@ -202,14 +214,16 @@ class Window(_Raw):
         self._at = max(0, offset + (0, self._at, self._size)[whence])
         return self._at
 
-    def _next(self, size: int) -> bytes:
-        wanted = min(size, self._size - self._at)
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer)
+        wanted = min(len(view), self._size - self._at)
         if wanted <= 0:
-            return b""
+            return 0
         self._file.seek(self._start + self._at)
         data = self._file.read(wanted)
         if not data:
             raise EOFError(f"{self._size - self._at} bytes are missing")
+        view[: len(data)] = data
         self._at += len(data)
         self._told(self._at)
-        return data
+        return len(data)
