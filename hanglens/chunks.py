@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from functools import cache
 from typing import BinaryIO
 
+from hanglens.errors import HangLensError
 from hanglens.newlines import PART, NewlineCounter
 from hanglens.scan import NOTHING, Hits, Scanner
 
 CHUNK = 2 << 20
-LONGEST_LINE = 1 << 20
+LONGEST_LINE = CHUNK  # not less: what is left of a chunk behind its last line feed is no line that is too long
 BORDER = 8000  # bytes that a chunk knows of what stands above and below it
 NEAR = 4096  # bytes that a single line knows of the same
+LONG = 128 << 10  # bytes of a single line that are kept
+AHEAD = 3  # chunks for each thread that may be under way
 _KEPT = 24 << 20  # bytes
 
 _Found = tuple[Hits, Sequence[int]]
@@ -42,9 +45,9 @@ class Chunk:
         return self.first_line + self.newlines[part] + self.data.count(b"\n", part * PART, at)
 
     def line_starts(self, places: Sequence[int]) -> list[int]:
-        """Offsets of the lines that these ascending offsets are in."""
+        """Offsets of the lines that these offsets are in, ascending."""
         starts, end = [], -1
-        for place in places:
+        for place in sorted(places):
             if place > end:
                 starts.append(self.data.rfind(b"\n", 0, place) + 1)
                 end = self.line_end(place)
@@ -64,10 +67,15 @@ class Chunk:
         return (self.data[at : at + BORDER] + self.below)[:BORDER]
 
     def window(self, at: int) -> Chunk:
-        """The line that begins at an offset alone, with what stands next to it."""
+        """The line that begins at an offset alone, LONG bytes of it at most, with what stands next to it."""
         end = self.line_end(at)
         below = (self.data[end : end + NEAR] + self.below)[:NEAR]
-        return Chunk(self.data[at:end], self.number(at), (0,), NOTHING, self.before(at)[-NEAR:], below)
+        if end - at > LONG:
+            bar = self.data.find(b"\r", end - LONG, end)  # of a line that rewrote itself the last states are looked at
+            line = self.data[bar + 1 : end] if bar >= 0 else self.data[at : at + LONG]
+        else:
+            line = self.data[at:end]
+        return Chunk(line, self.number(at), (0,), NOTHING, self.before(at)[-NEAR:], below)
 
 
 def chunks(stream: BinaryIO, scanner: Scanner) -> Iterator[Chunk]:
@@ -85,26 +93,48 @@ def chunks(stream: BinaryIO, scanner: Scanner) -> Iterator[Chunk]:
 
 
 def _searched(pieces: Iterator[bytes], scanner: Scanner) -> Iterator[tuple[bytes, _Found, bytes]]:
-    """Each piece, what was found in it, and the piece that follows; as many as there are threads are searched ahead."""
+    """Each piece, what was found in it, and the piece that follows; those ahead are searched meanwhile."""
 
     def search(piece: bytes) -> _Found:
         return scanner.hits(piece), _counter.count(piece)
 
-    ahead: deque[tuple[bytes, Callable[[], _Found]]] = deque()  # at least one, which is what follows
-    for piece in pieces:
-        ahead.append((piece, scanner.begin(search, piece)))
-        if len(ahead) > (3 * scanner.threads or 1):
+    ahead: deque[tuple[bytes, Callable[[], _Found]]] = deque()
+    error = None
+    while True:
+        try:
+            piece = next(pieces, b"")
+        except (HangLensError, OSError) as raised:  # of the stream
+            piece, error = b"", raised
+        if piece:
+            ahead.append((piece, scanner.begin(search, piece)))
+        while ahead and (not piece or len(ahead) > (AHEAD * scanner.threads or 1)):
             first, found = ahead.popleft()
-            yield first, found(), ahead[0][0]
-    while ahead:
-        first, found = ahead.popleft()
-        yield first, found(), ahead[0][0] if ahead else b""
+            yield first, found(), ahead[0][0] if ahead else b""
+        if error:
+            raise error
+        if not piece:
+            return
+
+
+class _Reader:
+    """Reads a stream to its end or to an error, which waits until what stands before it has been looked at."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.error: Exception | None = None
+
+    def __call__(self) -> bytes:
+        try:
+            return self._stream.read(CHUNK)
+        except (HangLensError, OSError) as error:
+            self.error = error
+            return b""
 
 
 def _pieces(stream: BinaryIO) -> Iterator[bytes]:
     """Whole lines."""
-    rest, begun = b"", False
-    while block := stream.read(CHUNK):
+    rest, begun, read = b"", False, _Reader(stream)
+    while block := read():
         if len(rest) >= LONGEST_LINE:  # what follows belongs to a line that is too long already
             block = block[block.find(b"\n") :] if b"\n" in block else b""
         cut = block.rfind(b"\n") + 1
@@ -117,6 +147,8 @@ def _pieces(stream: BinaryIO) -> Iterator[bytes]:
         rest += block[cut : cut + LONGEST_LINE]
     if rest:
         yield rest if begun else rest.replace(b"\r", b"\n")
+    if read.error:
+        raise read.error
 
 
 @cache

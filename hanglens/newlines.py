@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import accumulate
 
 PART = 1 << 16  # bytes between two places before which the line ends are known
@@ -13,13 +14,14 @@ class NewlineCounter:
     """Counts the line feeds of blocks; when it has seen enough of them, by numpy, which is several times as fast and lets others work."""
 
     def __init__(self) -> None:
-        self._seen = 0
+        self._seen, self._count = 0, _plain
 
     def count(self, block: bytes) -> tuple[int, ...]:
         """How many stand before each PART bytes, and in all."""
-        self._seen += len(block)
-        counts = _by_numpy(block) if self._seen > WORTH_NUMPY else _plain(block)
-        return tuple(accumulate(counts, initial=0))
+        before, self._seen = self._seen, self._seen + len(block)
+        if before <= WORTH_NUMPY < self._seen:
+            self._count = _by_numpy if find_spec("numpy") else _plain
+        return tuple(accumulate(self._count(block), initial=0))
 
 
 def _plain(block: bytes) -> Iterator[int]:

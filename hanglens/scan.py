@@ -6,8 +6,6 @@ of all literals finds them; where there is no Hyperscan wheel, a plain search fi
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -15,11 +13,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from hanglens.expressions import required_literals
+from hanglens.machine import cores
 
 MOST_THREADS = 4
 WORTH_A_THREAD = 1 << 18  # bytes; less is searched sooner than handed over
-FLOOD = 20  # hits of one literal in a large block
-MOST_FLOODS = 8  # times that more floods are taken note of
+FLOOD = 64  # hits of one literal in a large block
+MOST_FLOODS = 64  # times that more floods are taken note of; each takes as long as some blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """The literals in a block: where each ends everywhere, but of `floods` for the first time only."""
+    """The literals in a block: where each ends everywhere, but of `floods` in one place only."""
 
     ends: Places
     floods: frozenset[int] = frozenset()
@@ -65,7 +64,7 @@ class Scanner:
     def __init__(self, literals: Sequence[str]) -> None:
         self.literals = tuple(sorted(set(literals)))
         self._encoded = tuple(text.encode("utf-8", "replace") for text in self.literals)
-        self.threads = min(_cores(), MOST_THREADS) if _cores() > 1 else 0  # beside the one that looks at what was found
+        self.threads = min(cores(), MOST_THREADS) if cores() > 1 else 0  # beside the one that looks at what was found
         self._pool: ThreadPoolExecutor | None = None
         self._finder = _finder(self._encoded, frozenset()), frozenset[int]()  # and the floods of which it tells the first place only
         self._noted, self._lock = 0, threading.Lock()
@@ -81,10 +80,7 @@ class Scanner:
 
     def places(self, block: bytes, hits: Hits, literals: Collection[int]) -> Places:
         """All places of some of the literals in a block."""
-        return {
-            which: _occurrences(block, self._encoded[which], hits.ends[which][0]) if which in hits.floods else hits.ends[which]
-            for which in literals
-        }
+        return {which: _occurrences(block, self._encoded[which]) if which in hits.floods else hits.ends[which] for which in literals}
 
     def _note(self, floods: set[int]) -> None:
         with self._lock:
@@ -123,10 +119,6 @@ class Scanner:
         return self._pool
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
 def _finder(literals: tuple[bytes, ...], floods: frozenset[int]) -> _Find:
     if not literals:
         return lambda _block: {}
@@ -161,17 +153,17 @@ def _hyperscan(literals: tuple[bytes, ...], floods: frozenset[int]) -> _Find | N
 
 def _plain(literals: tuple[bytes, ...], floods: frozenset[int]) -> _Find:
     def find(block: bytes) -> Places:
-        ends = ((which, block.find(literal) + len(literal) - 1) for which, literal in enumerate(literals) if literal in block)
-        return {which: [end] if which in floods else _occurrences(block, literals[which], end) for which, end in ends}
+        ends = ((which, _occurrences(block, literal, 1 if which in floods else None)) for which, literal in enumerate(literals))
+        return {which: places for which, places in ends if places}
 
     return find
 
 
-def _occurrences(block: bytes, literal: bytes, end: int) -> list[int]:
-    """Where a literal ends, of which the first place is known."""
-    ends, last = [], len(literal) - 1
-    at = end - last
-    while at >= 0:
-        ends.append(at + last)
+def _occurrences(block: bytes, literal: bytes, most: int | None = None) -> list[int]:
+    """Where a literal ends, so often at most."""
+    ends: list[int] = []
+    at = block.find(literal)
+    while at >= 0 and len(ends) != most:
+        ends.append(at + len(literal) - 1)
         at = block.find(literal, at + 1)
     return ends

@@ -73,11 +73,13 @@ def test_an_endless_line_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> Non
     assert piece.data == (b"mark" + b"x" * 10_000)[:30]
 
 
-def test_a_long_progress_bar_keeps_its_last_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line that a bar rewrote for hours is cut where it did, and all its parts have the number of the line."""
+@pytest.mark.parametrize("longest", [40, 20])
+@pytest.mark.parametrize("before", range(20))
+def test_a_long_progress_bar_keeps_its_last_state(before: int, longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line that a bar rewrote for hours is cut where it did, wherever it begins, and all its parts have the number of the line."""
     monkeypatch.setattr(module, "CHUNK", 20)
-    monkeypatch.setattr(module, "LONGEST_LINE", 40)
-    data = b"start\n" + b"".join(b"\rstep %04d mark" % n for n in range(1000)) + b"\nend mark"
+    monkeypatch.setattr(module, "LONGEST_LINE", longest)
+    data = b"-" * before + b"\n" + b"".join(b"\rstep %04d mark" % n for n in range(1000)) + b"\nend mark"
     pieces = read(data)
     assert b"".join(piece.data for piece in pieces) == data
     assert {number for number, _ in marked(pieces)} == {2, 3}
@@ -131,7 +133,7 @@ def test_a_stream_without_literals_is_read_all_the_same() -> None:
 @pytest.mark.parametrize("cores", [1, 2, 5])
 def test_it_does_not_matter_how_many_threads_help(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks come in the order of the stream, with the same hits, on any number of cores."""
-    monkeypatch.setattr(scan, "_cores", lambda: cores)
+    monkeypatch.setattr(scan, "cores", lambda: cores)
     monkeypatch.setattr(scan, "WORTH_A_THREAD", 10)
     monkeypatch.setattr(module, "CHUNK", 16)
     lines = [b"mark" if n % 3 == 0 else b"line %d" % n for n in range(500)]
@@ -142,7 +144,7 @@ def test_it_does_not_matter_how_many_threads_help(cores: int, monkeypatch: pytes
 
 def test_a_stream_that_fails_gives_what_it_gave_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of the stream reaches the reader, whichever thread met it, and no thread reads on after the reader has stopped."""
-    monkeypatch.setattr(scan, "_cores", lambda: 3)
+    monkeypatch.setattr(scan, "cores", lambda: 3)
     monkeypatch.setattr(scan, "WORTH_A_THREAD", 4)
     monkeypatch.setattr(module, "CHUNK", 8)
 
@@ -154,8 +156,10 @@ def test_a_stream_that_fails_gives_what_it_gave_before(monkeypatch: pytest.Monke
             return data
 
     reading = chunks(Broken(b"line 1\nline 2\nline 3\n" * 9), Scanner(["line"]))
+    given: list[bytes] = []
     with pytest.raises(OSError, match="gone"):
-        list(reading)
+        given.extend(piece.data for piece in reading)
+    assert b"".join(given) == b"line 1\nline 2\nline 3\n" * 9
     stream = io.BytesIO(b"line 1\nline 2\n" * 50)
     stopped = chunks(stream, Scanner(["line"]))
     next(stopped)

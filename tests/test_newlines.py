@@ -17,7 +17,7 @@ def test_numpy_counts_the_same(pieces: list[bytes], part: int) -> None:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(newlines, "PART", part)
         without = NewlineCounter().count(block)
-        patched.setattr(newlines, "WORTH_NUMPY", -1)
+        patched.setattr(newlines, "WORTH_NUMPY", 0)
         assert NewlineCounter().count(block) == without
     assert without == tuple(block.count(b"\n", 0, at) for at in [*range(0, len(block), part), len(block)])
 
@@ -27,4 +27,12 @@ def test_numpy_is_for_large_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(newlines, "WORTH_NUMPY", 5)
     monkeypatch.setattr(newlines, "_by_numpy", lambda _block: iter([7]))
     counter = NewlineCounter()
-    assert [counter.count(b"a\nb") for _ in range(2)] == [(0, 1), (0, 7)]
+    assert [counter.count(b"a\nb") for _ in range(3)] == [(0, 1), (0, 7), (0, 7)]
+
+
+def test_without_numpy_python_counts_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where numpy is not installed, large logs are counted all the same."""
+    monkeypatch.setattr(newlines, "WORTH_NUMPY", 5)
+    monkeypatch.setattr(newlines, "find_spec", lambda _name: None)
+    counter = NewlineCounter()
+    assert [counter.count(b"a\nb\n") for _ in range(3)] == [(0, 2)] * 3

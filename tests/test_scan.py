@@ -54,7 +54,7 @@ def test_a_scanner_without_literals_finds_nothing(monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("cores", [1, 3])
 def test_blocks_are_searched_in_other_threads(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many blocks are searched at once, each with its own hits; on a single core this thread does it all."""
-    monkeypatch.setattr(scan, "_cores", lambda: cores)
+    monkeypatch.setattr(scan, "cores", lambda: cores)
     monkeypatch.setattr(scan, "WORTH_A_THREAD", 2)
     scanner = Scanner(["mark", "other"])
     blocks = [b"-" * n + b"mark" * (n % 3) + b"other" for n in range(200)]

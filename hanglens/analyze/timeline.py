@@ -75,12 +75,13 @@ def timeline(incident: Incident) -> tuple[TimelineSpan, ...]:
     quiet = _silences(incident, clock, lines, heard)
     told = [
         [
-            *_bands(same, heard[rank].time, titles, unnamed), *_moments(same), *quiet.pop(rank, ()),
+            *_bands(own.get(rank, ()), heard[rank].time, titles, unnamed), *_moments(own.get(rank, ())), *quiet.get(rank, ()),
             *_silence(replace(heard[rank], rank=rank), ends, untimed),
         ]
-        for rank, same in own.items()
+        if rank in own else list(quiet[rank])
+        for rank in sorted(own.keys() | quiet.keys(), key=lambda rank: (rank is None, rank or 0))
     ]  # fmt: skip
-    told = [*told, *quiet.values()] or [list(_recorded(incident))]
+    told = told or [list(_recorded(incident))]
     most = max(MOST_SPANS // len(told), 1)
     return tuple(span for spans in told for span in spans[-most:])
 

@@ -44,7 +44,7 @@ def shown(meter: Meter, paths: Sequence[str], lang: Lang, *, delay: float = DELA
     over, line = threading.Event(), _Line(meter, lang)
 
     def show() -> None:
-        with suppress(OSError, ValueError):  # the terminal has gone, and with it whom to show something
+        with suppress(Exception):  # a terminal that has gone, or cannot be drawn on, must not spoil what is read
             if not over.wait(delay):
                 meter.measure(paths)
                 if (meter.total is None or meter.total > small) and not over.is_set():
@@ -77,14 +77,16 @@ class _Line:
     def __init__(self, meter: Meter, lang: Lang) -> None:
         self._meter, self._words = meter, _WORDS[lang]
         self._looks: deque[tuple[float, int]] = deque(maxlen=LOOKS)
+        self._copying = False
         self.look()
 
     def look(self) -> None:
         """Take down how far it has come."""
-        done = self._meter.received or self._meter.done
-        if self._looks and done < self._looks[-1][1]:  # a pipe has been copied; its copy is read from now on
+        copying = self._meter.received > 0
+        if copying != self._copying:  # a pipe has been copied, and its copy is read from now on, or the next pipe begins
             self._looks.clear()
-        self._looks.append((time.monotonic(), done))
+        self._copying = copying
+        self._looks.append((time.monotonic(), self._meter.received or self._meter.done))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.cells import cell_len
@@ -128,7 +130,7 @@ class _Line:
 def _amount(number: int, total: int | None = None) -> str:
     """Bytes, "1.2 GB", or "0.3/1.2 GB" in the unit of the total, as wide at the beginning as at the end."""
     most = number if total is None else total
-    power = next((n for n in range(len(_UNITS)) if most < 1000 ** (n + 1)), len(_UNITS) - 1)
+    power = next((n for n in range(len(_UNITS)) if round(most, -3 * n) < 1000 ** (n + 1)), len(_UNITS) - 1)
     digits = 1 if power and most < 100 * 1000**power else 0
     whole = f"{most / 1000**power:.{digits}f}"
     part = "" if total is None else f"{number / 1000**power:>{len(whole)}.{digits}f}/"

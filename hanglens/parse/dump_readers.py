@@ -6,7 +6,6 @@ A dump takes some milliseconds, nearly all of them inside of the unpickler; a jo
 from __future__ import annotations
 
 import gc
-import os
 import pickle
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hanglens.machine import cores
 from hanglens.model import Parsed
 from hanglens.parse.blocks import Place
 from hanglens.parse.flight_recorder import parse_flight_recorder
@@ -74,7 +74,7 @@ class DumpReaders:
     """Reads dumps; `close` ends the processes that help."""
 
     def __init__(self, processes: int | None = None) -> None:
-        self._processes = min(_cores() if processes is None else processes, MOST_PROCESSES)
+        self._processes = min(cores() if processes is None else processes, MOST_PROCESSES)
         self._threads: ThreadPoolExecutor | None = None
         self._local = threading.local()
         self._helpers: list[_Helper] = []
@@ -121,7 +121,3 @@ class DumpReaders:
         except (OSError, EOFError, pickle.UnpicklingError):
             self._local.helper = None
             return Parsed() if self._closed else parse_flight_recorder(*dump)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hanglens.chunks import Chunk
@@ -10,7 +10,7 @@ from hanglens.scan import Scanner
 
 MOST_CHUNKS = 8  # when twice as many are there, the older ones are let go
 
-_Lines = dict[str, list[tuple[Chunk, int]]]
+Lines = dict[str, list[tuple[Chunk, int]]]
 """Of each pattern some lines, as chunk and offset; the last one first."""
 
 
@@ -27,7 +27,7 @@ class _Part:
         unknown = {name: self.wanted[name] for name in names if name not in self.starts}
         places = scanner.places(self.chunk.data, self.chunk.hits, frozenset().union(*unknown.values()))
         for name, literals in unknown.items():
-            self.starts[name] = self.chunk.line_starts(sorted(at for literal in literals for at in places[literal]))
+            self.starts[name] = self.chunk.line_starts([at for literal in literals for at in places[literal]])
 
 
 class LateLines:
@@ -36,7 +36,7 @@ class LateLines:
     def __init__(self, most: int, scanner: Scanner) -> None:
         self._most, self._scanner = most, scanner
         self._parts: list[_Part] = []
-        self._lines: _Lines = {}  # in parts that have been let go: each is a chunk of its own now
+        self._lines: Lines = {}  # in parts that have been let go: each is a chunk of its own now
 
     def add(self, chunk: Chunk, wanted: Mapping[str, frozenset[int]]) -> None:
         """A chunk, and for each pattern those of its literals that stand in it."""
@@ -46,13 +46,9 @@ class LateLines:
         if len(self._parts) == 2 * MOST_CHUNKS:
             self._let_go()
 
-    def by_line(self) -> Iterator[tuple[Chunk, int, list[str]]]:
-        """Each of the last lines as its chunk and offset, in the order of the file, with the names of the patterns that want it."""
-        found: dict[int, tuple[Chunk, int, list[str]]] = {}
-        for name, lines in self._last(self._parts, self._lines).items():
-            for chunk, at in lines:
-                found.setdefault(chunk.number(at), (chunk, at, []))[2].append(name)
-        return (found[number] for number in sorted(found))
+    def last(self) -> Lines:
+        """Of each pattern the last lines that it may match, the last one first."""
+        return self._last(self._parts, self._lines)
 
     def _let_go(self) -> None:
         """Of the older parts keep the lines that may be among the last."""
@@ -60,16 +56,16 @@ class LateLines:
         newer = self._last(self._parts, {})
         enough = {name for name, lines in newer.items() if len(lines) == self._most}
         alone = {(id(chunk), at): chunk for lines in self._lines.values() for chunk, at in lines}
-        kept: _Lines = {}
+        kept: Lines = {}
         for name, lines in self._last(older, self._lines, enough).items():
             for chunk, at in lines[: self._most - len(newer.get(name, ()))]:
                 window = alone.get((id(chunk), at)) or alone.setdefault((id(chunk), at), chunk.window(at))
                 kept.setdefault(name, []).append((window, 0))
         self._lines = kept
 
-    def _last(self, parts: Sequence[_Part], above: _Lines, without: set[str] | None = None) -> _Lines:
+    def _last(self, parts: Sequence[_Part], above: Lines, without: set[str] | None = None) -> Lines:
         """The last lines of each pattern in some parts, and of those that stand above them."""
-        found: _Lines = {}
+        found: Lines = {}
         for part in reversed(parts):
             lacking = {name for name in part.wanted if len(found.get(name, ())) < self._most} - (without or set())
             part.look_up(lacking, self._scanner)

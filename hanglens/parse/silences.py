@@ -37,7 +37,7 @@ class Silences:
         self.clock: Clock | None = None
 
     def feed(self, data: bytes, first_line: int) -> None:
-        """Whole lines, about a megabyte of them, and the number of the first."""
+        """Lines, some megabytes of them at most, and the number of the first."""
         self._held.append(Piece(self._size, data, first_line))
         start, self._size = self._size, self._size + len(data)
         self._left = min(self._left + len(data) // SHARE, START)
@@ -149,9 +149,10 @@ class Silences:
             self._left -= (clock.end() if clock else stop) - at
             if clock is None:
                 return None
-            start = max(data.rfind(b"\n", max(at, clock.start() - LOOK), clock.start()) + 1, at)
-            end = data.find(b"\n", clock.end())
-            end = len(data) if end < 0 else end + 1
+            above = max(at, clock.start() - LOOK)
+            start = max(data.rfind(b"\n", above, clock.start()), data.rfind(b"\r", above, clock.start())) + 1 or at
+            end = min((end for end in (data.find(b"\n", clock.end()), data.find(b"\r", clock.end(), clock.end() + LOOK)) if end >= 0),
+                      default=len(data) - 1) + 1  # fmt: skip
             if clock.end() - start <= LOOK and (spot := self._spot(piece, start, end)):
                 return spot
             at = end

@@ -10,7 +10,8 @@ from typing import BinaryIO
 
 from hanglens.chunks import Chunk, chunks
 from hanglens.expressions import search
-from hanglens.model import Event, Input, Parsed, SourceRef, Stamp
+from hanglens.limits import BundleError
+from hanglens.model import Event, Gap, Input, Parsed, SourceRef, Stamp
 from hanglens.parse.blocks import Block, BlockKind, Place
 from hanglens.parse.index import SEARCHED, PatternIndex, Wanted, promising
 from hanglens.parse.late import LateLines
@@ -19,6 +20,7 @@ from hanglens.parse.silences import Silences
 from hanglens.scan import Pattern
 
 KEEP = 60  # events of one pattern and file that are kept from its beginning, and as many from its end
+LATE = 4 * KEEP  # lines with its literals at the end of the file among which these are looked for
 TAIL_BYTES = 64 << 10
 TAIL_LINES = 300
 CONTEXT = 2
@@ -51,7 +53,7 @@ class _Reading:
     late: LateLines = field(init=False)
 
     def __post_init__(self) -> None:
-        self.late = LateLines(KEEP, self.index.scanner)
+        self.late = LateLines(LATE, self.index.scanner)
 
     def take_chunk(self, chunk: Chunk) -> None:
         """Take all lines from which something may come. Of a pattern that is full only the last lines count: they are put off."""
@@ -82,27 +84,30 @@ class _Reading:
         """Take a line of which this may come, or which belongs to the block that is open."""
         if self.block is not None and not self.block.feed(line):
             self.end_block()
-        self.recognise(line, [one for one in wanted if isinstance(one, Pattern)], chunk, at)
+        for event in self.recognised(line, [one for one in wanted if isinstance(one, Pattern)], chunk, at):
+            self.kept.setdefault(event.name, _Kept()).add(event)
         for kind in wanted:
             if self.block is None and isinstance(kind, BlockKind):
                 self.block = kind.start(line, self.place)
 
-    def recognise(self, line: Line, patterns: Collection[Pattern], chunk: Chunk, at: int) -> None:
-        """Keep the events that these patterns make of a line."""
-        for segment in _segments(line) if patterns else ():
-            for pattern in patterns if _speaks(segment) else ():
-                event = _recognise(pattern, segment, self.place.file, chunk, at)
-                if event:
-                    self.kept.setdefault(pattern.name, _Kept()).add(event)
+    def recognised(self, line: Line, patterns: Collection[Pattern], chunk: Chunk, at: int) -> list[Event]:
+        """The events that these patterns make of a line."""
+        segments = [segment for segment in (_segments(line) if patterns else ()) if _speaks(segment)]
+        found = (_recognise(pattern, segment, self.place.file, chunk, at) for segment in segments for pattern in patterns)
+        return [event for event in found if event]
 
     def end(self) -> None:
         """The file has ended: look at the lines that were put off, now that it is known which are the last ones."""
         self.end_block()
-        for chunk, at, names in self.late.by_line():
-            patterns = [self.index.patterns[name] for name in names]
-            raw = chunk.data[at : chunk.line_end(at)].decode("utf-8", "replace")
-            if promising(patterns, raw):
-                self.recognise(read_line(raw, chunk.number(at)), patterns, chunk, at)
+        read: dict[tuple[int, int], Line] = {}
+        for name, places in self.late.last().items():
+            pattern, events = self.index.patterns[name], list[Event]()
+            for chunk, at in places:
+                raw = chunk.data[at : chunk.line_end(at)].decode("utf-8", "replace")
+                if len(events) < KEEP and promising([pattern], raw):
+                    line = read.get((id(chunk), at)) or read.setdefault((id(chunk), at), read_line(raw, chunk.number(at)))
+                    events += reversed(self.recognised(line, [pattern], chunk, at))
+            self.kept[name].last.extend(reversed(events))
 
     def end_block(self) -> None:
         """Keep what was read of the block that is open."""
@@ -116,26 +121,32 @@ class _Reading:
 
 
 def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
-    """Read one text to its end. Raises only what the stream raises."""
+    """Read one text to its end, or to damage, which is a Gap then. Raises only what the stream raises before anything could be read."""
     reading, silences = _Reading(place, index), Silences(place.file)
     size, lines, head, tail = 0, 0, b"", b""
-    for chunk in chunks(stream, index.scanner):
-        head = head or chunk.data[:TAIL_BYTES]
-        size += len(chunk.data)
-        lines = chunk.first_line + chunk.newlines[-1]
-        reading.take_chunk(chunk)
-        silences.feed(chunk.data, chunk.first_line)
-        tail = (tail + chunk.data[-TAIL_BYTES:])[-TAIL_BYTES:]
+    damage: tuple[Gap, ...] = ()
+    try:
+        for chunk in chunks(stream, index.scanner):
+            head = head or chunk.data[:TAIL_BYTES]
+            size += len(chunk.data)
+            lines = chunk.first_line + chunk.newlines[-1]
+            reading.take_chunk(chunk)
+            silences.feed(chunk.data, chunk.first_line)
+            tail = _tail(tail, chunk.data)
+    except BundleError as error:
+        if not size:
+            raise
+        damage = (error.gap,)
     reading.end()
     events = reading.events()
-    told = _last_lines(tail, lines, place.file, whole=size <= TAIL_BYTES)
+    told = _last_lines(tail, lines, place.file)
     stamps = [event.time for event in told if event.time]
     about = Input(
         file=place.file, kind=_kind(events, reading.parts, told), bytes=size, lines=lines - (1 if tail.endswith(b"\n") else 0),
         group=place.group, pid=place.pid, rank=place.rank, first_time=_first_stamp(head), last_time=stamps[-1] if stamps else None,
         tail=tuple(told), silences=silences.found(),
     )  # fmt: skip
-    return Parsed.total([Parsed(inputs=(about,), events=tuple(events)), *reading.parts])
+    return Parsed.total([Parsed(inputs=(about,), events=tuple(events), gaps=damage), *reading.parts])
 
 
 def read_events(data: bytes, place: Place, index: PatternIndex) -> tuple[Event, ...]:
@@ -217,10 +228,16 @@ def _next_lines(chunk: Chunk, at: int) -> list[str]:
     return [line.decode("utf-8", "replace") for line in below]
 
 
-def _last_lines(tail: bytes, last: int, file: str, *, whole: bool) -> list[Event]:
-    """What the end of a file tells, of which the number of the last line is known; the first line is cut unless it is the `whole` file."""
+def _tail(tail: bytes, data: bytes) -> bytes:
+    """The last TAIL_BYTES of what was read so far, and what stands before them in their first line."""
+    joined = data if len(data) >= TAIL_BYTES else tail + data
+    return joined[joined.rfind(b"\n", 0, max(len(joined) - TAIL_BYTES, 0)) + 1 :]
+
+
+def _last_lines(tail: bytes, last: int, file: str) -> list[Event]:
+    """What the end of a file tells, of which the number of the last line is known."""
     raws = tail.split(b"\n")
-    numbered = [(last - len(raws) + 1 + n, raw) for n, raw in enumerate(raws) if raw.strip() and (whole or n)][-TAIL_LINES:]
+    numbered = [(last - len(raws) + 1 + n, raw) for n, raw in enumerate(raws) if raw.strip()][-TAIL_LINES:]
     lines = [read_line(raw.decode("utf-8", "replace"), number) for number, raw in numbered]
     return [
         Event("tail", line.source, line.raw.rstrip("\r\n")[:500], SourceRef(file, line.number), line.level, line.time, line.speaker)

@@ -27,16 +27,30 @@ def test_the_last_lines_of_each_are_remembered(lines: list[str], size: int, most
         patched.setattr(late, "MOST_CHUNKS", 2)
         for chunk in chunks(io.BytesIO("\n".join(lines).encode()), scanner):
             remembered.add(chunk, {WORDS[which]: frozenset({which}) for which in chunk.hits.ends})
-        found = [
-            (chunk.number(at), chunk.data[at : chunk.line_end(at)].decode(), chunk.before(at), sorted(names))
-            for chunk, at, names in remembered.by_line()
-        ]
-    last = {word: [number for number, line in enumerate(lines, 1) if word in line][-most:] for word in WORDS}
-    numbers = sorted({number for of_word in last.values() for number in of_word})
-    assert found == [
-        (n, lines[n - 1], "".join(f"{line}\n" for line in lines[: n - 1]).encode(), [word for word in WORDS if n in last[word]])
-        for n in numbers
-    ]
+        found = {
+            word: [(chunk.number(at), chunk.data[at : chunk.line_end(at)].decode(), chunk.before(at)) for chunk, at in reversed(places)]
+            for word, places in remembered.last().items()
+        }
+    holding = {word: [number for number, line in enumerate(lines, 1) if word in line][-most:] for word in WORDS}
+    assert found == {
+        word: [(n, lines[n - 1], "".join(f"{line}\n" for line in lines[: n - 1]).encode()) for n in numbers]
+        for word, numbers in holding.items()
+        if numbers
+    }
+
+
+def test_the_parts_of_a_long_bar_are_lines_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have the same number, and each is remembered once."""
+    monkeypatch.setattr(module, "CHUNK", 20)
+    monkeypatch.setattr(module, "LONGEST_LINE", 20)
+    scanner = Scanner(["mark"])
+    remembered = LateLines(3, scanner)
+    for chunk in chunks(io.BytesIO(b"\r".join(b"mark %04d" % n for n in range(30)) + b"\n"), scanner):
+        remembered.add(chunk, {"mark": frozenset({0})})
+    parts = [chunk.data for chunk, _ in remembered.last()["mark"]]
+    assert len(set(parts)) == 3
+    assert {chunk.number(at) for chunk, at in remembered.last()["mark"]} == {1}
+    assert b"mark 0029" in parts[0]
 
 
 def test_only_few_chunks_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,6 +61,6 @@ def test_only_few_chunks_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     remembered = LateLines(40, scanner)
     for chunk in chunks(io.BytesIO(data), scanner):
         remembered.add(chunk, {"mark": frozenset({0})} if chunk.hits.ends else {})
-    held = {id(chunk): chunk for chunk, _, _ in remembered.by_line()}
+    held = {id(chunk): chunk for chunk, _ in remembered.last()["mark"]}
     assert len(held) == 40
     assert sum(len(chunk.data) > module.NEAR for chunk in held.values()) < 2 * late.MOST_CHUNKS

@@ -210,3 +210,13 @@ def test_never_raises(data: bytes, cut: int, stamp: bool) -> None:
     silences.feed(data[:cut], 1)
     silences.feed(data[cut:], 1 + data.count(b"\n", 0, cut))
     assert all(1 <= (silence.before.ref.line or 0) <= data.count(b"\n") + 1 for silence in silences.found())
+
+
+def test_states_of_a_bar_are_lines() -> None:
+    """Where carriage returns separate stamped states, nobody is silent, and a silence between two of them is found."""
+    stamped = [f"2026-01-05 09:{n // 60:02}:{n % 60:02},000 - lmdeploy - INFO - a.py:1 - step {n}" for n in (*range(300), *range(400, 600))]
+    silences = Silences("a.log")
+    silences.feed("\r".join(stamped).encode(), 1)
+    assert [(told.before.time and told.before.time.text[-9:], told.after.text[-9:]) for told in silences.found()] == [
+        ("04:59.000", "06:40.000")
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from dataclasses import dataclass, field, replace
 
@@ -10,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hanglens import chunks
+from hanglens.bundle import Item, open_evidence
 from hanglens.model import Event, Gap, Parsed, Speaker
+from hanglens.parse import text
 from hanglens.parse.blocks import BlockKind, Place
 from hanglens.parse.index import PatternIndex
 from hanglens.parse.lines import Line
@@ -196,12 +199,44 @@ def test_the_end_of_a_text_is_kept() -> None:
     assert (about.first_time.text[-2:], about.last_time.text[-2:], about.bytes, about.lines) == ("00", "09", len(log), 100_004)
 
 
+def test_a_long_last_line_is_told_with_its_beginning() -> None:
+    """Where the last line is longer than what is kept of the end of a file, its number, its stamp and its last state are told."""
+    head = "2026-01-05 09:00:00,000 - lmdeploy - INFO - a.py:1 - words\n" * 50
+    (about,) = read(head + "2026-01-05 09:00:01,000 - lmdeploy - INFO - a.py:1 - prompt " + "x" * 110_000).inputs
+    assert (about.tail[-1].ref.line, about.kind) == (51, "lmdeploy log")
+    assert about.last_time is not None
+    assert about.last_time.text == "2026-01-05T09:00:01.000"
+    (about,) = read(head + "".join(f"\rLoading: {n}%|##" for n in range(9000)) + "\n").inputs
+    assert [line.ref.line for line in about.tail] == [51]
+
+
+def test_the_last_matches_are_kept_among_lines_that_do_not_match() -> None:
+    """Where a literal is commoner than what matches, the last matches of a long file are kept all the same."""
+    log = "mark 1\n" * KEEP + "x" * (3 << 20) + "\nmark 777\n" + "mark none\n" * KEEP
+    assert read(log).events[-1].text == "mark 777"
+
+
+def test_what_stands_before_damage_is_read() -> None:
+    """Of a log that is cut off the lines are told, and that it is cut off."""
+    packed = gzip.compress("".join(f"mark {n}\n" for n in range(200_000)).encode())[:-2000]
+    (parsed,) = [
+        read_text(item.open(), Place("a.log"), PatternIndex((MARK,), ()))
+        for item in open_evidence(["-"], stdin=io.BytesIO(packed))
+        if isinstance(item, Item)
+    ]
+    assert parsed.inputs[0].lines is not None
+    assert parsed.inputs[0].lines > 100_000
+    assert parsed.events[0].text == "mark 0"
+    assert ["cut off" in gap.why for gap in parsed.gaps] == [True]
+
+
 @given(st.lists(st.sampled_from(["", "x", "line " * 30, "mark 1"]), max_size=40), st.integers(1, 300), st.booleans())
 def test_the_tail_does_not_depend_on_chunks(lines: list[str], size: int, end: bool) -> None:
     """Events, the last lines and their numbers are the same for any size of chunks."""
     data = "\n".join(lines) + "\n" * end
-    whole = read(data)
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(text, "TAIL_BYTES", 100)
+        whole = read(data)
         patched.setattr(chunks, "CHUNK", size)
         parts = read(data)
     assert (parts.inputs, found(parts)) == (whole.inputs, found(whole))
