@@ -7,15 +7,18 @@ of all literals finds them; where there is no Hyperscan wheel, a plain search fi
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import TypeVar
 
 from hanglens.expressions import required_literals
 from hanglens.machine import cores
 
 MOST_THREADS = 4
+READ_AHEAD = 3  # blocks
 WORTH_A_THREAD = 1 << 18  # bytes; less is searched sooner than handed over
 FLOOD = 64  # hits of one literal in a large block
 MOST_FLOODS = 64  # times that more floods are taken note of; each takes as long as some blocks
@@ -97,19 +100,17 @@ class Scanner:
         return self._threads().submit(search, block).result
 
     def ahead(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
-        """The same blocks; where they are large, each is read and inflated while the one before it is searched."""
+        """The same blocks; where they are large, the next ones are read and inflated while one is searched."""
         block = next(blocks, b"")
-        while block:
-            if not self._worth_a_thread(block):
+        if not self._worth_a_thread(block):
+            yield from chain([block] if block else [], blocks)
+            return
+        with ThreadPoolExecutor(1, "read") as reader:  # which ends before whoever stops here closes what is read
+            coming = deque(reader.submit(next, blocks, b"") for _ in range(READ_AHEAD))
+            while block:
                 yield block
-                block = next(blocks, b"")
-                continue
-            coming = self._threads().submit(next, blocks, b"")
-            try:
-                yield block
-            finally:
-                wait([coming])  # whoever stops here may close what is read
-            block = coming.result()
+                block = coming.popleft().result()
+                coming.append(reader.submit(next, blocks, b""))
 
     def _worth_a_thread(self, block: bytes) -> bool:
         return self.threads > 0 and len(block) >= WORTH_A_THREAD
