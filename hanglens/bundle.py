@@ -12,16 +12,16 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from tarfile import TarFile, TarInfo
-from typing import IO, BinaryIO, cast
+from typing import BinaryIO, cast
 from zipfile import ZipFile, ZipInfo
 
 from hanglens.archives import admit, printable, tar_members, tar_refusal, until_damage, zip_members, zip_refusal
 from hanglens.errors import UsageError
-from hanglens.limits import Budget, BundleError, Check, Limits, over
+from hanglens.limits import Budget, BundleError, Limits, over
 from hanglens.meter import Meter, distinct
 from hanglens.model import Gap
 from hanglens.streams import FAULTS, HEAD, Content, Stream, Window, damaged, inflate, recognise
@@ -30,21 +30,19 @@ __all__ = ["BundleError", "Item", "Limits", "holds_files", "open_evidence"]
 
 SPOOL = 8 << 20  # bytes of a copy kept in memory; what is longer goes to an unnamed temporary file
 
-Then = Callable[["_Blob", str, int], "Iterator[Item | Gap]"]
-
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file of the evidence. Open it before the next one is taken: a member of an archive is gone after that.
+    """One file of the evidence. Read it before the next one is taken, which closes it.
 
     `path` is POSIX and inside the folder or archive given, never absolute, never with `..`; what is not printable is escaped.
-    `size` is in bytes, uncompressed; -1 where only reading tells. `open` gives a fresh stream of the uncompressed content;
-    its reads give all good bytes, then raise BundleError if damage or a limit keeps the rest back.
+    `size` is in bytes, uncompressed; -1 where only reading tells. `stream` gives the uncompressed content once, and its first bytes
+    to `peek`; its reads give all good bytes, then raise BundleError if damage or a limit keeps the rest back.
     """
 
     path: str
     size: int
-    open: Callable[[], BinaryIO]
+    stream: io.BufferedReader
 
 
 def open_evidence(
@@ -97,30 +95,6 @@ def _natural(name: str) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Blob:
-    """A file before it is known what it holds. `in_place`: its stream seeks cheaply. `check` is asked while it is read."""
-
-    path: str
-    size: int
-    open: Callable[[], BinaryIO]
-    in_place: bool = True
-    check: Check = lambda _read: None
-
-    def content(self, most: int = 0) -> Content:
-        try:
-            return Content(self.path, self.open(), self.check, most)
-        except FAULTS as error:
-            raise BundleError(damaged(self.path, error)) from error
-
-    def stream(self, most: int = 0) -> BinaryIO:
-        return cast(BinaryIO, Stream(self.content(most)))
-
-
-def _window(file: IO[bytes], start: int, size: int, told: Callable[[int], None] = lambda _place: None) -> BinaryIO:
-    return cast(BinaryIO, io.BufferedReader(Window(file, start, size, told)))
-
-
 class _Reader:
     """Goes through the evidence and keeps count of what it costs."""
 
@@ -155,15 +129,11 @@ class _Reader:
         metered = self._budget.metered(name, 0)
 
         def check(read: int) -> Gap | None:
-            self._meter.received = read
+            self._meter.at(read)
             return metered(read)
 
-        yield from self._spooled(_Blob(name, -1, lambda: pipe, check=check), self._received, inside, 0)
-        self._meter.received = 0
-
-    def _received(self, blob: _Blob, inside: str, depth: int) -> Iterator[Item | Gap]:
-        with self._meter.pipe(blob.size):
-            yield from self._read(blob, inside, depth)
+        with self._meter.pipe():
+            yield from self._read(Content(name, pipe, check), -1, inside, 0)
 
     def _folder(self, root: str, inside: str) -> Iterator[Item | Gap]:
         """All files below `root`, in natural order; a stack of our own, since folders may be deeper than Python's."""
@@ -194,42 +164,37 @@ class _Reader:
     def _file(self, file: str, path: str, inside: str) -> Iterator[Item | Gap]:
         try:
             found = os.stat(file)
+            source = self._meter.opened(file) if stat.S_ISREG(found.st_mode) else None
         except OSError as error:
             yield damaged(path, error)
             return
-        if not stat.S_ISREG(found.st_mode):
+        if source is None:
             yield Gap(path, "a device, pipe or socket, not a file", "save what it gives to a file")
             return
-        with self._meter.file(found.st_size):
+        with source, self._meter.file(found.st_size):
             self._budget.count(path, found.st_size)
-            yield from self._read(_Blob(path, found.st_size, lambda: self._meter.opened(file)), inside, 0)
+            yield from self._read(Content(path, source, in_place=True), found.st_size, inside, 0)
 
-    def _read(self, blob: _Blob, inside: str, depth: int) -> Iterator[Item | Gap]:
+    def _read(self, content: Content, size: int, inside: str, depth: int) -> Iterator[Item | Gap]:
         """One file: the item that it is, or the items in it, whose paths then start with `inside`."""
-        self._meter.name = blob.path
-        try:
-            with blob.stream() as stream:
-                head = stream.read(HEAD)
-        except BundleError as error:
-            yield error.gap
-            return
-        kind = recognise(head)
-        if not head:
-            yield Gap(blob.path, "empty", "nothing was written to it, or it was collected too early")
-        elif not kind:
-            most = self._budget.limits.member_bytes
-            yield self._budget.too_large(blob.path, blob.size) or Item(blob.path, blob.size, lambda: blob.stream(most))
-        elif depth == self._budget.limits.nesting:
-            yield over(blob.path, "nesting", self._budget.limits.nesting)
-        elif kind == "tar":
-            yield from self._tar(blob, inside, depth + 1)
-        elif kind == "zip":
-            yield from self._zip(blob, inside, depth + 1) if blob.in_place else self._spooled(blob, self._zip, inside, depth + 1)
-        else:
-            yield from self._read(self._inflated(blob, kind), inside, depth + 1)
-
-    def _inflated(self, blob: _Blob, kind: str) -> _Blob:
-        return _Blob(blob.path, -1, lambda: inflate(kind, blob.open()), in_place=False, check=self._budget.metered(blob.path, blob.size))
+        self._meter.name = content.path
+        with Stream(content) as stream:
+            head = stream.peek(HEAD)
+            kind = recognise(head)
+            if not head:
+                yield content.fault or Gap(content.path, "empty", "nothing was written to it, or it was collected too early")
+            elif not kind:
+                content.limit(self._budget.limits.member_bytes)
+                yield self._budget.too_large(content.path, size) or Item(content.path, size, stream)
+            elif depth == self._budget.limits.nesting:
+                yield over(content.path, "nesting", self._budget.limits.nesting)
+            elif kind == "tar":
+                yield from self._tar(stream, inside, depth + 1)
+            elif kind == "zip":
+                yield from (self._zip if content.in_place else self._copied_zip)(stream, size, inside, depth + 1)
+            else:
+                inflated = Content(content.path, inflate(kind, stream), self._budget.metered(content.path, size))
+                yield from self._read(inflated, -1, inside, depth + 1)
 
     def _admit(self, inside: str, name: str, size: int, why_not: str) -> tuple[str, Gap | None]:
         path, refusal = admit(inside, name, why_not)
@@ -237,13 +202,14 @@ class _Reader:
         self._budget.count(path, 0 if refusal else size)
         return path, refusal
 
-    def _tar(self, blob: _Blob, inside: str, depth: int) -> Iterator[Item | Gap]:
-        stream = blob.open() if blob.in_place else cast(BinaryIO, blob.content())
-        for found in until_damage(blob.path, tar_members(stream, self._budget.limits.member_bytes, in_place=blob.in_place)):
+    def _tar(self, stream: Stream, inside: str, depth: int) -> Iterator[Item | Gap]:
+        content, stream.quiet = stream.content, True
+        members = tar_members(stream, self._budget.limits.member_bytes, in_place=content.in_place)
+        for found in until_damage(content.path, members):
             if isinstance(found, Gap):
-                yield getattr(stream, "fault", None) or found
+                yield content.fault or found
             else:
-                yield from self._tar_member(*found, inside, depth, in_place=blob.in_place)
+                yield from self._tar_member(*found, inside, depth, in_place=content.in_place)
 
     def _tar_member(self, tar: TarFile, info: TarInfo, inside: str, depth: int, *, in_place: bool) -> Iterator[Item | Gap]:
         if info.isdir():
@@ -252,18 +218,17 @@ class _Reader:
         if refusal:
             yield refusal
             return
-        shared = cast(BinaryIO, tar.fileobj)
-        blob = _Blob(path, info.size, lambda: _window(shared, info.offset_data, info.size), in_place)
-        yield from self._read(blob, f"{path}/", depth) if in_place else self._spooled(blob, self._read, f"{path}/", depth)
+        member = Window(cast(BinaryIO, tar.fileobj), info.offset_data, info.size)
+        yield from self._read(Content(path, member, in_place=in_place), info.size, f"{path}/", depth)
 
-    def _zip(self, blob: _Blob, inside: str, depth: int) -> Iterator[Item | Gap]:
-        output = 0
-        for found in until_damage(blob.path, zip_members(blob.open(), self._meter.aside())):
+    def _zip(self, stream: Stream, size: int, inside: str, depth: int) -> Iterator[Item | Gap]:
+        path, output = stream.content.path, 0
+        for found in until_damage(path, zip_members(stream, self._meter.aside())):
             if isinstance(found, Gap):
                 yield found
                 return
             output += found[1].file_size
-            bomb = self._budget.over_ratio(blob.path, output, blob.size)
+            bomb = self._budget.over_ratio(path, output, size)
             if bomb:
                 yield bomb
                 return
@@ -276,22 +241,26 @@ class _Reader:
         if refusal:
             yield refusal
             return
-        blob = _Blob(path, info.file_size, lambda: cast(BinaryIO, archive.open(info)), in_place=False)
-        yield from self._read(blob, f"{path}/", depth)
+        try:
+            member = archive.open(info)
+        except FAULTS as error:
+            yield damaged(path, error)
+            return
+        yield from self._read(Content(path, cast(BinaryIO, member)), info.file_size, f"{path}/", depth)
 
-    def _spooled(self, blob: _Blob, then: Then, inside: str, depth: int) -> Iterator[Item | Gap]:
-        """Go on with a copy that can be read in any order; it lives until the next item is taken."""
-        content = blob.content(self._budget.limits.member_bytes)
-        self._meter.name = blob.path
-        with content, tempfile.SpooledTemporaryFile(max_size=SPOOL) as spool, self._meter.copying() as copied:
+    def _copied_zip(self, stream: Stream, _size: int, inside: str, depth: int) -> Iterator[Item | Gap]:
+        """A zip that cannot be read in any order, by a copy that can."""
+        content, stream.quiet = stream.content, True
+        content.limit(self._budget.limits.member_bytes)
+        with tempfile.SpooledTemporaryFile(max_size=SPOOL) as copy, self._meter.copying() as copied:
             try:
-                shutil.copyfileobj(content, spool, 1 << 16)
+                shutil.copyfileobj(stream, copy, 1 << 16)
             except OSError as error:
-                yield Gap(blob.path, f"no room to unpack it: {error.strerror}", "set TMPDIR to a folder with more room")
+                yield Gap(content.path, f"no room to unpack it: {error.strerror}", "set TMPDIR to a folder with more room")
                 return
-            size = spool.tell()
+            size = copy.tell()
             copied(size)
-            if size or not content.fault:
-                yield from then(_Blob(blob.path, size, lambda: _window(spool, 0, size, self._meter.at)), inside, depth)
+            whole = Window(cast(BinaryIO, copy), 0, size, self._meter.at)
+            yield from self._zip(Stream(Content(content.path, whole, in_place=True)), size, inside, depth)
             if content.fault:
                 yield content.fault

@@ -72,12 +72,12 @@ class Budget:
         return over(path, "member_bytes", self.limits.member_bytes) if size > self.limits.member_bytes else None
 
     def metered(self, path: str, compressed: int) -> Check:
-        """Holds a stream of unknown length to the limits; bytes count once, however often it is opened."""
-        most = 0
+        """Holds a stream of unknown length to the limits."""
+        before = 0
 
         def check(read: int) -> Gap | None:
-            nonlocal most
-            self._bytes, most = self._bytes + max(0, read - most), max(read, most)
+            nonlocal before
+            self._bytes, before = self._bytes + read - before, read
             if self._bytes > self.limits.total_bytes:
                 return over(path, "total_bytes", self.limits.total_bytes)
             return self.over_ratio(path, read, compressed)

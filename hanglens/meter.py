@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, cast
@@ -25,12 +26,11 @@ class Meter:
     """Bytes on disk that are done with, compressed ones where they are compressed; one thread reads, others may look.
 
     `done` never falls: bytes that are read again do not count again, and what a file holds that nobody wants counts when the file
-    is passed. A pipe counts as its copy is read; `received` are the bytes copied so far, while that lasts. `name` is the file or
-    member that is read, printable. `over`: all has been read, or refused.
+    is passed. `name` is the file or member that is read, printable. `over`: all has been read, or refused.
     """
 
     def __init__(self) -> None:
-        self.name, self.received, self.over = "", 0, False
+        self.name, self.over = "", False
         self._done, self._on_disk = 0, -1
         self._pipes = 0  # that were given
         self._ended, self._piped = 0, 0  # how many of them have come to their end, and what they gave
@@ -74,11 +74,14 @@ class Meter:
             self._done, self._each = self._end, 0
 
     @contextmanager
-    def pipe(self, size: int) -> Iterator[None]:
-        """The copy of a pipe that gave so many bytes is read meanwhile."""
-        self.received, self._ended, self._piped = 0, self._ended + 1, self._piped + size
-        with self.file(size):
-            yield
+    def pipe(self) -> Iterator[None]:
+        """A pipe is read meanwhile; it is done when it is passed."""
+        with self.file(sys.maxsize):
+            try:
+                yield
+            finally:
+                self._end = int(self._first) + self._place
+                self._ended, self._piped = self._ended + 1, self._piped + self._place
 
     @contextmanager
     def aside(self) -> Iterator[None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from hanglens import __version__
 from hanglens.advice import next_evidence, summary
@@ -117,7 +116,8 @@ def _failures(rule: Rule, index: PatternIndex) -> Iterator[str]:
 def _fire(rule: Rule, snippet: Snippet, index: PatternIndex) -> Confidence | None:
     """How sure the rule is of the snippet; None if it does not fire."""
     files = {name: text.encode() for name, text in snippet.files.items()}
-    parsed = read_evidence([Item(name, len(data), partial(io.BytesIO, data)) for name, data in files.items()], lambda: index)
+    items = [Item(name, len(data), io.BufferedReader(io.BytesIO(data))) for name, data in files.items()]
+    parsed = read_evidence(items, lambda: index)
     incident = build_incident(parsed, several_hosts=False)
     fired = candidates([rule], observe(incident, compute_facts(incident)))
     return fired[0].finding.confidence if fired else None

@@ -60,7 +60,7 @@ def read_evidence(items: Iterable[Item | Gap], index: Callable[[], PatternIndex]
             if isinstance(item, Gap):
                 parts.append(partial(Parsed, gaps=(item,)))
             else:
-                parts.append(read_item(item.path, item.size, item.open, index, dumps))
+                parts.append(read_item(item.path, item.size, item.stream, index, dumps))
         return Parsed.total([part() for part in parts])
 
 

@@ -27,7 +27,7 @@ except ImportError:  # no wheel for this platform
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-HEAD = 512  # the first bytes of a file, enough for every magic number
+HEAD = 4096  # the first bytes of a file, which io.BufferedReader.peek of a Stream shows; enough for every magic number
 BITE = 2048  # compressed bytes inflated at once; four of zstd can stand for 128 KiB, so a bite for 64 MiB at most
 XZ_MEMORY = 256 << 20  # `xz -9` needs 65 MiB
 
@@ -37,7 +37,7 @@ MAGIC = ((0, b"\x1f\x8b\x08", "gzip"), (0, b"\xfd7zXZ\x00", "xz"), (0, b"\x28\xb
 # What the standard parsers raise on bad bytes is not documented and differs by version.
 FAULTS: tuple[type[Exception], ...] = (
     OSError, EOFError, ValueError, RuntimeError, ArithmeticError, LookupError, MemoryError, struct.error, zlib.error,
-    cast("type[Exception]", _zlib.error), lzma.LZMAError, zstandard.ZstdError, tarfile.TarError, zipfile.BadZipFile,
+    cast("type[Exception]", _zlib.error), lzma.LZMAError, zstandard.ZstdError, tarfile.TarError, zipfile.BadZipFile, BundleError,
 )  # fmt: skip
 
 
@@ -47,7 +47,9 @@ def recognise(head: bytes) -> str:
 
 
 def damaged(path: str, error: BaseException) -> Gap:
-    """The Gap for bytes that a parser refused, or that the system did not give."""
+    """The Gap for bytes that a parser refused, or that the system or what they are packed in did not give."""
+    if isinstance(error, BundleError):
+        return error.gap
     if isinstance(error, OSError) and error.errno:
         return Gap(path, f"cannot be read: {error.strerror}", "make it readable for this user, then analyze again")
     reason = str(error) or type(error).__name__
@@ -55,33 +57,57 @@ def damaged(path: str, error: BaseException) -> Gap:
 
 
 class Content(io.RawIOBase):
-    """The bytes of `source`, ending early at damage or at a limit (`most` bytes, or what `check` says); `fault` then says why.
+    """The bytes of `source`, ending early at damage or at a limit; `fault` then says why. `in_place`: it seeks cheaply.
 
     It does not raise: tarfile and io.BufferedReader would drop the good bytes that they hold when a read raises.
     """
 
-    def __init__(self, path: str, source: BinaryIO, check: Check = lambda _read: None, most: int = 0) -> None:
-        self._path, self._source, self._check, self._most = path, source, check, most
-        into = getattr(source, "readinto1", None) or cast(io.RawIOBase, source).readinto
-        self._read = cast("Callable[[WriteableBuffer], int]", into)
-        self._given = 0
+    def __init__(self, path: str, source: BinaryIO | io.RawIOBase, check: Check = lambda _read: None, *, in_place: bool = False) -> None:
+        self.path, self.in_place = path, in_place
         self.fault: Gap | None = None
+        self._source, self._check = source, check
+        self._read = cast("Callable[[WriteableBuffer], int]", getattr(source, "readinto1", None) or cast(io.RawIOBase, source).readinto)
+        self._given = self._most = 0
+
+    def limit(self, most: int) -> None:
+        """End after so many bytes."""
+        self._most = most
+        self._judge()
 
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return self.in_place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._source.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._source.tell()
+
     def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Fill the buffer in part, but with HEAD bytes if they are there and fit."""
+        view, filled = memoryview(buffer), 0
+        while filled < min(HEAD, len(view)) and (read := self._some(view[filled:])):
+            filled += read
+        return filled
+
+    def _some(self, buffer: WriteableBuffer) -> int:
         if self.fault:
             return 0
         try:
             read = self._read(buffer)
         except FAULTS as error:
-            self.fault = damaged(self._path, error)
+            self.fault = damaged(self.path, error)
             return 0
         self._given += read
-        too_large = self._most and self._given > self._most
-        self.fault = over(self._path, "member_bytes", self._most) if too_large else self._check(self._given)
+        self._judge()
         return 0 if self.fault else read
+
+    def _judge(self) -> None:
+        too_large = self._most and self._given > self._most
+        self.fault = self.fault or (over(self.path, "member_bytes", self._most) if too_large else self._check(self._given))
 
     def close(self) -> None:
         if not self.closed:
@@ -90,11 +116,14 @@ class Content(io.RawIOBase):
 
 
 class Stream(io.BufferedReader):
-    """What a consumer reads: every good byte first, then BundleError if that was not all. `read()` of all raises at once."""
+    """What a consumer reads: every good byte first, then BundleError if that was not all. `read()` of all raises at once.
+
+    `quiet`: it ends there and does not raise, for those who would drop what they hold.
+    """
 
     def __init__(self, content: Content) -> None:
         super().__init__(content, 1 << 17)
-        self._content = content
+        self.content, self.quiet = content, False
 
     def read(self, size: int | None = -1, /) -> bytes:
         whole = size is None or size < 0
@@ -107,8 +136,8 @@ class Stream(io.BufferedReader):
         return self._told(super().readline(size))
 
     def _told(self, data: bytes, *, whole: bool = False) -> bytes:
-        if self._content.fault and (whole or not data):
-            raise BundleError(self._content.fault)
+        if self.content.fault and not self.quiet and (whole or not data):
+            raise BundleError(self.content.fault)
         return data
 
 
@@ -226,4 +255,21 @@ class Window(io.RawIOBase):
         view[: len(data)] = data
         self._at += len(data)
         self._told(self._at)
+        return len(data)
+
+
+class Again(io.RawIOBase):
+    """What was read of a stream once more, and then the rest of it."""
+
+    def __init__(self, read: bytes, rest: BinaryIO) -> None:
+        self._read, self._rest = memoryview(read), rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        view = memoryview(buffer)
+        data = self._read[: len(view)] or self._rest.read(len(view))
+        self._read = self._read[len(data) :]
+        view[: len(data)] = data
         return len(data)

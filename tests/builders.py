@@ -7,7 +7,6 @@ import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from math import prod
 
 from hanglens.analyze import compute_facts
@@ -312,7 +311,7 @@ def rule(when: object, rule_id: str = "nccl-bug/made-up", **fields: object) -> R
 
 def items(files: Mapping[str, str]) -> list[Item]:
     """Files by name, as they are read from disk."""
-    return [Item(name, len(data), partial(io.BytesIO, data)) for name, data in ((n, t.encode()) for n, t in files.items())]
+    return [Item(name, len(data), io.BufferedReader(io.BytesIO(data))) for name, data in ((n, t.encode()) for n, t in files.items())]
 
 
 def read(files: Mapping[str, str], *rules: Rule) -> Parsed:

@@ -10,7 +10,7 @@ import random
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -48,12 +48,11 @@ class Found:
     def _read(self, item: Item) -> None:
         self.sizes[item.path] = item.size
         self.texts[item.path] = b""
-        with item.open() as stream:
-            try:
-                while block := stream.read(MiB):
-                    self.texts[item.path] += block
-            except BundleError as error:
-                self._note(error.gap)
+        try:
+            while block := item.stream.read(MiB):
+                self.texts[item.path] += block
+        except BundleError as error:
+            self._note(error.gap)
 
     def _note(self, gap: Gap) -> None:
         self.gaps[gap.what] = gap.why
@@ -63,6 +62,14 @@ class Found:
 def evidence(*paths: Path | str, limits: Limits | None = None, stdin: BinaryIO | None = None) -> Found:
     """Everything that these paths hold."""
     return Found(open_evidence([str(path) for path in paths], limits=limits, stdin=stdin))
+
+
+def only(path: Path) -> tuple[Item, Iterator[Item | Gap]]:
+    """The first item, and what closes it when it goes on."""
+    found = open_evidence([str(path)])
+    item = next(found)
+    assert isinstance(item, Item)
+    return item, found
 
 
 def tar_bytes(members: Mapping[str, bytes] | Iterable[tuple[tarfile.TarInfo, bytes]]) -> bytes:
@@ -122,13 +129,12 @@ def test_a_folder_deeper_than_the_python_stack_is_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", COMPRESS)
 def test_a_compressed_file_keeps_its_name_and_gives_its_text(tmp_path: Path, suffix: str) -> None:
-    """`nccl.log.gz` is an item of that name whose stream is the text, and can be opened again."""
+    """`nccl.log.gz` is an item of that name whose stream is the text."""
     save(tmp_path / f"nccl.log.{suffix}", COMPRESS[suffix](b"NCCL INFO\n" * 1000))
-    (item,) = open_evidence([str(tmp_path)])
-    assert isinstance(item, Item)
+    item, _ = only(tmp_path)
     assert (item.path, item.size) == (f"nccl.log.{suffix}", -1)
-    assert [item.open().read() for _ in range(2)] == [b"NCCL INFO\n" * 1000] * 2
-    assert sum(1 for _ in item.open()) == 1000
+    assert item.stream.peek().startswith(b"NCCL INFO\n")
+    assert list(item.stream) == [b"NCCL INFO\n"] * 1000
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)
@@ -218,10 +224,19 @@ def test_standard_input_may_be_an_archive(kind: str) -> None:
     assert evidence("-", stdin=io.BytesIO(ARCHIVES[kind])).texts == MEMBERS
 
 
-def test_standard_input_longer_than_memory_allows_is_read_from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is longer than the spool's share of memory is read all the same."""
+def test_a_zip_longer_than_memory_allows_is_copied_to_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A zip is read from its end: one on a pipe is copied, to disk what is longer than its share of memory."""
     monkeypatch.setattr("hanglens.bundle.SPOOL", 1000)
+    assert evidence("-", stdin=io.BytesIO(ARCHIVES["zip"])).texts == MEMBERS
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ARCHIVES if kind != "zip"])
+def test_nothing_else_is_copied(kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A text on a pipe, and members of a compressed tar, are read as they come."""
+    monkeypatch.delattr("tempfile.SpooledTemporaryFile")
+    assert evidence("-", stdin=io.BytesIO(ARCHIVES[kind])).texts == MEMBERS
     assert evidence("-", stdin=io.BytesIO(NOISE)).texts == {"stdin": NOISE}
+    assert evidence(save(tmp_path / "x", ARCHIVES[kind])).texts == MEMBERS
 
 
 def test_standard_input_beside_a_path(tmp_path: Path) -> None:
@@ -320,17 +335,17 @@ def test_a_link_on_the_command_line_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no room to unpack a member, the gap says where to find some, and the rest is read."""
+    """Where there is no room to unpack a zip, the gap says where to find some, and the rest is read."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutil.copyfileobj", full)
-    save(tmp_path / "a.tgz", gzip.compress(tar_bytes({"m": b"1"})))
+    save(tmp_path / "a.tgz", gzip.compress(tar_bytes({"m.zip": zip_bytes({"m": b"1"}), "n": b"n"})))
     save(tmp_path / "b.log", b"b")
     found = evidence(tmp_path)
-    assert (found.texts, list(found.gaps)) == ({"b.log": b"b"}, ["a.tgz/m"])
-    assert "TMPDIR" in found.advice["a.tgz/m"]
+    assert (found.texts, list(found.gaps)) == ({"a.tgz/n": b"n", "b.log": b"b"}, ["a.tgz/m.zip"])
+    assert "TMPDIR" in found.advice["a.tgz/m.zip"]
 
 
 # --- hostile archives
@@ -422,10 +437,9 @@ def test_a_compressed_file_that_is_cut_off_gives_its_good_bytes_first(tmp_path: 
     assert NOISE.startswith(found.texts["x"])
     assert len(found.texts["x"]) > MiB - CUT - HELD_BACK
     assert "cut off or damaged" in found.gaps["x"]
-    (item,) = open_evidence([str(path)])
-    assert isinstance(item, Item)
-    with item.open() as stream, pytest.raises(BundleError, match=r"x: cut off or damaged"):
-        stream.read()
+    item, _ = only(path)
+    with pytest.raises(BundleError, match=r"x: cut off or damaged"):
+        item.stream.read()
 
 
 def test_a_corrupt_gzip_says_so_when_it_is_read(tmp_path: Path) -> None:
@@ -531,12 +545,14 @@ def test_total_bytes_and_members_end_the_reading(tmp_path: Path) -> None:
     assert (list(found.texts), list(found.gaps)) == (["0.log", "1.log"], ["2.log"])
 
 
-def test_opening_an_item_twice_counts_once(tmp_path: Path) -> None:
-    """A consumer may look at a compressed file before it reads it, without cost to the limits."""
-    path = save(tmp_path / "x.gz", gzip.compress(bytes(MiB)))
-    (item,) = open_evidence([str(path)], limits=Limits(total_bytes=MiB + 10_000))
-    assert isinstance(item, Item)
-    assert [len(item.open().read()) for _ in range(3)] == [MiB] * 3
+def test_an_item_is_closed_when_the_next_one_is_taken(tmp_path: Path) -> None:
+    """However many files there are, one is open at a time."""
+    for name in ("a.log", "b.log"):
+        save(tmp_path / name, b"x")
+    item, rest = only(tmp_path)
+    assert not item.stream.closed
+    next(rest)
+    assert item.stream.closed
 
 
 def test_nesting_is_limited(tmp_path: Path) -> None:

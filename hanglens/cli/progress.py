@@ -77,16 +77,11 @@ class _Line:
     def __init__(self, meter: Meter, lang: Lang) -> None:
         self._meter, self._words = meter, _WORDS[lang]
         self._looks: deque[tuple[float, int]] = deque(maxlen=LOOKS)
-        self._copying = False
         self.look()
 
     def look(self) -> None:
         """Take down how far it has come."""
-        copying = self._meter.received > 0
-        if copying != self._copying:  # a pipe has been copied, and its copy is read from now on, or the next pipe begins
-            self._looks.clear()
-        self._copying = copying
-        self._looks.append((time.monotonic(), self._meter.received or self._meter.done))
+        self._looks.append((time.monotonic(), self._meter.done))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.cells import cell_len
@@ -94,7 +89,7 @@ class _Line:
         from rich.table import Table
         from rich.text import Text
 
-        facts, total, over = (" " * GAP).join(self._facts()), self._total(), self._meter.over
+        facts, total, over = (" " * GAP).join(self._facts()), self._meter.total, self._meter.over
         word, name, room = self._words[over], "" if over else self._meter.name, options.max_width - cell_len(facts)
         parts: list[tuple[Text | ProgressBar, int]] = [(Text(facts), cell_len(facts))] if facts else []
         if (width := min(BAR[1], room - GAP)) >= BAR[0]:
@@ -111,15 +106,12 @@ class _Line:
         grid.add_row(*(part for part, _ in parts))
         yield grid
 
-    def _total(self) -> int | None:
-        return None if self._meter.received else self._meter.total
-
     def _facts(self) -> Iterator[str]:
         """Bytes read and in all, bytes a second, and the time left, of which each is left out where it is not known."""
         if self._meter.over:
             return
         (began, before), (now, done) = self._looks[0], self._looks[-1]
-        total, speed = self._total(), (done - before) / (now - began) if done > before else 0
+        total, speed = self._meter.total, (done - before) / (now - began) if done > before else 0
         yield _amount(done) if total is None else _amount(done, total)
         if speed:
             yield f"{_amount(int(speed))}/s"

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from hanglens.errors import HangLensError
+from hanglens.limits import BundleError
 from hanglens.model import Gap, Parsed
 from hanglens.parse.dump_readers import DumpReaders
 from hanglens.parse.flight_recorder import is_flight_recorder, load_dump
 from hanglens.parse.places import input_of, read_place, with_input
 from hanglens.parse.pyspy_file import LARGEST, is_pyspy_file, read_pyspy_file
+from hanglens.streams import HEAD, Again
 
 if TYPE_CHECKING:
     from hanglens.parse.index import PatternIndex
 
-HEAD = 4096
 _UTF8 = b"\xef\xbb\xbf"
 
 
 def read_item(
-    path: str, size: int, opened: Callable[[], BinaryIO], index: Callable[[], PatternIndex], dumps: DumpReaders
+    path: str, size: int, stream: io.BufferedReader, index: Callable[[], PatternIndex], dumps: DumpReaders
 ) -> Callable[[], Parsed]:
     """Read one file of the evidence; what is returned gives what was read, at once or when `dumps` have read it.
 
@@ -29,21 +31,28 @@ def read_item(
     """
     place = read_place(path)
     try:
-        with opened() as stream:
-            head = stream.read(HEAD)
-            stacks = read_pyspy_file(head + stream.read(LARGEST), place, index()) if is_pyspy_file(head) else None
+        if stream.peek(HEAD).startswith(_UTF8):
+            stream.read(len(_UTF8))
+        head = stream.peek(HEAD)[:HEAD]
+        if is_flight_recorder(head):
+            reading = dumps.read(load_dump(stream, size), place, size)
+            return lambda: with_input(reading(), place, "flight recorder", size)
+        begun = stream.read(LARGEST) if is_pyspy_file(head) else b""
+        stacks = read_pyspy_file(begun, place, index()) if begun and _ends(stream) else None
         if stacks:
             return lambda: stacks
-        with opened() as stream:
-            if head.startswith(_UTF8):
-                head = head.removeprefix(stream.read(len(_UTF8)))
-            if is_flight_recorder(head):
-                reading = dumps.read(load_dump(stream, size), place, size)
-                return lambda: with_input(reading(), place, "flight recorder", size)
-            from hanglens.parse.kinds import read_kind  # and with it all parsers
+        from hanglens.parse.kinds import read_kind  # and with it all parsers
 
-            parsed = read_kind(place, size, head, stream, index)
+        parsed = read_kind(place, size, head, cast(BinaryIO, Again(begun, stream)) if begun else stream, index)
     except (HangLensError, OSError) as error:
         gap = Gap(path, str(error), "collect the file again, or unpack it and check it")
         parsed = Parsed(gaps=(gap,), inputs=(input_of(place, "unreadable", size),))
     return lambda: parsed
+
+
+def _ends(stream: BinaryIO) -> bool:
+    """Whether a stream has been read to its end, and not to damage."""
+    try:
+        return not stream.read(1)
+    except BundleError:
+        return False

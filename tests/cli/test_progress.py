@@ -226,13 +226,13 @@ def test_a_small_case_does_not_load_what_draws_bars(root, terminal, tmp_path):
 # --- the line
 
 
-def line(width: int, name: str = "node1/engine.log", *, received: int = 0, over: bool = False, lang: str = "en", **options) -> str:
-    """The line of 10 GB, of which three were read in a minute."""
+def line(width: int, name: str = "node1/engine.log", *, piped: int = 0, over: bool = False, lang: str = "en", **options) -> str:
+    """The line of 10 GB, of which three were read in a minute, or of a pipe that gave so many bytes in it."""
     meter = Meter()
     shows = progress._Line(meter, lang)
-    meter.name, meter.received, meter.over = name, received, over
-    meter._on_disk, meter._done = 10_000 * MB, 3_000 * MB
-    shows._looks.extend([(0.0, 0), (60.0, received or 3_000 * MB)])
+    meter.name, meter.over = name, over
+    meter._on_disk, meter._done, meter._pipes = 10_000 * MB, 3_000 * MB, 1 if piped else 0
+    shows._looks.extend([(0.0, 0), (60.0, piped or 3_000 * MB)])
     shows._looks.popleft()
     console = Console(file=io.StringIO(), width=width, force_terminal=True, **options)
     console.print(shows)
@@ -280,7 +280,7 @@ def test_when_all_is_read_it_says_that_it_reasons():
 
 def test_bytes_of_a_pipe():
     """How many have come and how fast."""
-    assert CODE.sub("", line(80, "stdin", received=1_200 * MB)).split("━  ")[1].rstrip() == "1.2 GB  20.0 MB/s  stdin"
+    assert CODE.sub("", line(80, "stdin", piped=1_200 * MB)).split("━  ")[1].rstrip() == "1.2 GB  20.0 MB/s  stdin"
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "0:00"), (61, "1:01"), (3600, "1:00:00"), (100_000, "27:46:40")])

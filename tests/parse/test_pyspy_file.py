@@ -68,7 +68,7 @@ def test_frames_below_variables_cite_their_lines() -> None:
     """Variables between frames are left to the reader of lines, which cites the lines where the frames stand."""
     text = f'{HEAD}Thread 7 (idle): "MainThread"\n{LOCALS}'
     assert whole(text) is None
-    (stack,) = read_item(PLACE.file, len(text), lambda: io.BytesIO(text.encode()), lambda: INDEX, DumpReaders(1))().stacks
+    (stack,) = read_item(PLACE.file, len(text), io.BufferedReader(io.BytesIO(text.encode())), lambda: INDEX, DumpReaders(1))().stacks
     assert [(frame.function, frame.ref(stack.ref).line) for frame in stack.frames] == [("step", 6), ("main", 11)]
     assert stack.locals == {"n": "2", "x": '"a"'}
 

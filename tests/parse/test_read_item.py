@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +23,7 @@ DUMP = 'Process 12: python train.py\nPython v3.10.0 (python3.10)\n\nThread 12 (i
 
 def read(data: bytes, name: str = "a.log") -> Parsed:
     """Read one file that holds these bytes."""
-    return read_item(name, len(data), partial(io.BytesIO, data), lambda: INDEX, DumpReaders(1))()
+    return read_item(name, len(data), io.BufferedReader(io.BytesIO(data)), lambda: INDEX, DumpReaders(1))()
 
 
 @pytest.mark.parametrize(
@@ -122,13 +121,14 @@ def test_a_log_may_hold_some_control_codes(data: bytes) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), InputError("the archive is damaged", "pack it again")])
-def test_what_cannot_be_opened_is_a_gap(error: Exception) -> None:
+def test_what_cannot_be_read_is_a_gap(error: Exception) -> None:
     """A file that fails while it is read is named, with the reason."""
 
-    def opened() -> io.BytesIO:
-        raise error
+    class Failing(io.BufferedReader):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise error
 
-    parsed = read_item("a.log", 10, opened, lambda: INDEX, DumpReaders(1))()
+    parsed = read_item("a.log", 10, Failing(io.BytesIO(b"mark it\n")), lambda: INDEX, DumpReaders(1))()
     assert [(gap.what, str(error) in gap.why) for gap in parsed.gaps] == [("a.log", True)]
     assert [about.kind for about in parsed.inputs] == ["unreadable"]
 

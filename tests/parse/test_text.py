@@ -220,7 +220,7 @@ def test_what_stands_before_damage_is_read() -> None:
     """Of a log that is cut off the lines are told, and that it is cut off."""
     packed = gzip.compress("".join(f"mark {n}\n" for n in range(200_000)).encode())[:-2000]
     (parsed,) = [
-        read_text(item.open(), Place("a.log"), PatternIndex((MARK,), ()))
+        read_text(item.stream, Place("a.log"), PatternIndex((MARK,), ()))
         for item in open_evidence(["-"], stdin=io.BytesIO(packed))
         if isinstance(item, Item)
     ]
