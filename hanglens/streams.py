@@ -8,27 +8,28 @@ from __future__ import annotations
 import io
 import lzma
 import struct
+import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
-import zstandard
+from isal import igzip_lib
 
 from hanglens.limits import BundleError, Check, over
 from hanglens.model import Gap
 
-try:
-    from isal import isal_zlib as _zlib  # several times as fast
-except ImportError:  # no wheel for this platform
-    _zlib = zlib  # type: ignore[misc]
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 HEAD = 4096  # the first bytes of a file, which io.BufferedReader.peek of a Stream shows; enough for every magic number
-BITE = 2048  # compressed bytes inflated at once; four of zstd can stand for 128 KiB, so a bite for 64 MiB at most
+BITE = 16 << 10  # compressed bytes that a decoder gets at once; what it made of them is lost where it finds them damaged
 XZ_MEMORY = 256 << 20  # `xz -9` needs 65 MiB
 
 MAGIC = ((0, b"\x1f\x8b\x08", "gzip"), (0, b"\xfd7zXZ\x00", "xz"), (0, b"\x28\xb5\x2f\xfd", "zstd"),
@@ -37,7 +38,7 @@ MAGIC = ((0, b"\x1f\x8b\x08", "gzip"), (0, b"\xfd7zXZ\x00", "xz"), (0, b"\x28\xb
 # What the standard parsers raise on bad bytes is not documented and differs by version.
 FAULTS: tuple[type[Exception], ...] = (
     OSError, EOFError, ValueError, RuntimeError, ArithmeticError, LookupError, MemoryError, struct.error, zlib.error,
-    cast("type[Exception]", _zlib.error), lzma.LZMAError, zstandard.ZstdError, tarfile.TarError, zipfile.BadZipFile, BundleError,
+    cast("type[Exception]", igzip_lib.error), lzma.LZMAError, zstd.ZstdError, tarfile.TarError, zipfile.BadZipFile, BundleError,
 )  # fmt: skip
 
 
@@ -147,33 +148,34 @@ def inflate(kind: str, source: BinaryIO) -> BinaryIO:
 
 
 class _Decoder(Protocol):
-    """What zlib, lzma and zstandard have in common: one frame (gzip member, xz stream)."""
+    """One frame (gzip member, xz stream), as lzma in the standard library decodes it: at most so many bytes at a time."""
 
     @property
     def eof(self) -> bool: ...
     @property
+    def needs_input(self) -> bool: ...
+    @property
     def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, /) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
 DECODERS: dict[str, Callable[[], _Decoder]] = {
-    "gzip": lambda: _zlib.decompressobj(wbits=31),
+    "gzip": lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP),
     "xz": lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY),
-    "zstd": lambda: zstandard.ZstdDecompressor().decompressobj(),
+    "zstd": zstd.ZstdDecompressor,
 }
 
 
 class _Inflated(io.RawIOBase):
     """All frames of a compressed stream, one after the other.
 
-    The libraries' own file objects drop what they hold when they come to damage, and zstandard's takes a stream that is cut
-    off for one that ends.
+    The libraries' own file objects drop what they hold when they come to damage.
     """
 
     def __init__(self, decoder: Callable[[], _Decoder], source: BinaryIO) -> None:
         self._decoder, self._source = decoder, source
         self._frame: _Decoder | None = None
-        self._rest, self._ready = b"", memoryview(b"")
+        self._rest = b""  # compressed, behind the last frame
         self._error: Exception | None = None  # met behind good bytes, which are given first
 
     def readable(self) -> bool:
@@ -181,43 +183,41 @@ class _Inflated(io.RawIOBase):
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         view, filled = memoryview(buffer), 0
-        while filled < len(view) and self._more(given=filled > 0):
-            data = self._ready[: len(view) - filled]
-            view[filled : filled + len(data)] = data
-            self._ready = self._ready[len(data) :]
-            filled += len(data)
-        return filled
-
-    def _more(self, *, given: bool) -> bool:
-        """Whether there are bytes; inflates some if need be. Behind bytes that were `given` an error is raised when it is asked again."""
         try:
-            while not self._ready:
-                if self._error:
-                    raise self._error
-                bite = self._rest or self._source.read(BITE)
-                if not bite and self._frame:
-                    raise EOFError("its end is missing")
-                if not bite:
-                    return False
-                self._ready = memoryview(self._inflated(bite))
+            while filled < len(view) and (data := self._some(len(view) - filled)):
+                view[filled : filled + len(data)] = data
+                filled += len(data)
         except FAULTS as error:
             self._error = error
-            if not given:
+            if not filled:
                 raise
-            return False
-        return True
+        return filled
 
-    def _inflated(self, bite: bytes) -> bytes:
-        self._rest = b""
-        if not self._frame:
-            bite = bite.lstrip(b"\0")  # padding between frames is allowed
-            self._frame = self._decoder() if bite else None
-        if not self._frame:
-            return b""
-        data, ended = self._frame.decompress(bite), self._frame.eof
-        if ended:
-            self._rest, self._frame = self._frame.unused_data, None
-        return data
+    def _some(self, most: int) -> bytes:
+        """At most so many bytes; none at the end."""
+        if self._error:
+            raise self._error
+        while self._frame or self._begins():
+            frame, bite = cast(_Decoder, self._frame), b""
+            if frame.needs_input:
+                bite, self._rest = self._rest or self._source.read(BITE), b""
+                if not bite:
+                    raise EOFError("its end is missing")
+            data = frame.decompress(bite, most)
+            if frame.eof:
+                self._rest, self._frame = frame.unused_data, None
+            if data:
+                return data
+        return b""
+
+    def _begins(self) -> bool:
+        """Whether one more frame begins."""
+        while bite := self._rest or self._source.read(BITE):
+            self._rest = bite.lstrip(b"\0")  # padding between frames is allowed
+            if self._rest:
+                self._frame = self._decoder()
+                return True
+        return False
 
     def close(self) -> None:
         self._source.close()

@@ -15,18 +15,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-import zstandard
 
 from hanglens.bundle import BundleError, Item, Limits, open_evidence
 from hanglens.errors import UsageError
 from hanglens.meter import Meter
 from hanglens.model import Gap
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 MiB = 1 << 20
 CUT = 400_000
 HELD_BACK = 140_000  # a zstd block is given when it is whole, and a tar ends with 10 KiB of zeros
 Compress = Callable[[bytes], bytes]
-COMPRESS: dict[str, Compress] = {"gz": gzip.compress, "xz": lzma.compress, "zst": zstandard.compress}
+COMPRESS: dict[str, Compress] = {"gz": gzip.compress, "xz": lzma.compress, "zst": zstd.compress}
 NOISE = random.Random(7).randbytes(MiB)
 """Bytes that do not compress, so that half of an archive is about half of its members."""
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,13 +22,16 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-import zstandard
-
 from hanglens.knowledge.load import load_rules
 from hanglens.reading import search_index
 from tests.benchmarks.measure import ANALYZE, Run, measure
 from tests.benchmarks.planted import OFTEN, RARELY, Mix, Planted, write_planted
 from tests.benchmarks.scores import JSON, same_without_hyperscan, score_events, score_silences
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 MB, GB = 1_000_000, 1_000_000_000
 FILES = 64
@@ -85,8 +89,8 @@ def gzipped(path: Path) -> Path:
 def zstandardized(path: Path) -> Path:
     """As `zstd` does it."""
     packed_path = path.with_name(f"{path.name}.zst")
-    with path.open("rb") as log, packed_path.open("wb") as file:
-        zstandard.ZstdCompressor(level=3).copy_stream(log, file)
+    with path.open("rb") as log, zstd.open(packed_path, "wb", level=3) as file:
+        shutil.copyfileobj(log, file, MB)
     return packed_path
 
 
