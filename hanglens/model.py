@@ -32,6 +32,17 @@ class Stamp:
     seconds: float
     dated: bool = True
 
+    @property
+    def has_offset(self) -> bool:
+        """Whether it tells its offset from UTC."""
+        clock = self.text.rpartition("T")[2]
+        return clock.endswith("Z") or "+" in clock or "-" in clock
+
+    @property
+    def form(self) -> tuple[bool, bool]:
+        """Whether it tells the day, and its offset; stamps of different forms cannot be compared."""
+        return "T" in self.text, self.has_offset
+
 
 @dataclass(frozen=True, slots=True)
 class Speaker:

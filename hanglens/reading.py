@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import cache, partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from hanglens.bundle import Item, holds_files, open_evidence
 from hanglens.errors import InputError
 from hanglens.limits import Limits
-from hanglens.meter import Meter
+from hanglens.meter import Meter, distinct
 from hanglens.model import Gap, Parsed
 from hanglens.parse.dump_readers import DumpReaders
 from hanglens.parse.files import read_item
@@ -66,5 +65,4 @@ def read_evidence(items: Iterable[Item | Gap], index: Callable[[], PatternIndex]
 
 def of_several_hosts(paths: Sequence[str]) -> bool:
     """Several folders or archives come from several hosts; several plain files are one host's."""
-    given = {os.path.realpath(path): path for path in paths if path != "-"}
-    return sum(holds_files(path) for path in given.values()) > 1
+    return sum(path != "-" and holds_files(path) for path in distinct(paths)) > 1

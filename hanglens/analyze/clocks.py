@@ -19,21 +19,20 @@ class JobClock:
     def __init__(self, stamps: Iterable[Stamp]) -> None:
         known = list(stamps)
         self._year = next((stamp.text[:4] for stamp in known if stamp.dated), "")
-        forms = Counter(form_of(self._same(stamp)) for stamp in known)
+        forms = Counter(_form(self._same(stamp)) for stamp in known)
         self._common = max(forms, key=lambda form: (forms[form], form), default=None)
 
     def read(self, stamp: Stamp | None) -> Stamp | None:
         """The stamp with its year, and in UTC; None if it cannot be compared."""
         same = self._same(stamp) if stamp else None
-        return same if same and form_of(same) == self._common else None
+        return same if same and _form(same) == self._common else None
 
     def _same(self, stamp: Stamp) -> Stamp:
         return _in_utc(_in_year(stamp, self._year))
 
 
-def form_of(stamp: Stamp) -> tuple[bool, bool, bool]:
-    """Whether it has a date with its year, a date at all, and an offset."""
-    return stamp.dated, "T" in stamp.text, _ZONE.search(stamp.text) is not None
+def _form(stamp: Stamp) -> tuple[bool, bool, bool]:
+    return stamp.dated, *stamp.form
 
 
 def _in_utc(stamp: Stamp) -> Stamp:

@@ -14,7 +14,7 @@ from itertools import chain, groupby
 
 from msgspec import structs
 
-from hanglens.analyze.clocks import JobClock, form_of, stamp_of
+from hanglens.analyze.clocks import JobClock, stamp_of
 from hanglens.analyze.stages import track_of
 from hanglens.incident import Incident
 from hanglens.model import Collection, Event, Stamp
@@ -130,7 +130,7 @@ class _Ends:
 
 def _end(times: Sequence[Stamp], looked: Collection | None) -> Stamp:
     first, last = min(times, key=_seconds), max(times, key=_seconds)
-    if looked and looked.ended and looked.began and first.dated and not form_of(first)[2] and looked.began <= first.seconds + 60:
+    if looked and looked.ended and looked.began and first.dated and not first.has_offset and looked.began <= first.seconds + 60:
         return max(last, stamp_of(datetime.fromtimestamp(looked.ended, timezone.utc)), key=_seconds)
     return last
 

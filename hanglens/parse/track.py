@@ -16,8 +16,6 @@ MOST = 8  # silences of one file, the longest
 _KEPT = 4 * MOST  # silences that are remembered: some may turn out to be none
 _NEVER = float("-inf")
 
-Form = tuple[bool, bool]
-
 
 class Piece(NamedTuple):
     """A chunk of whole lines: its offset in the file, and the number of its first line."""
@@ -37,24 +35,18 @@ class Spot(NamedTuple):
     piece: Piece
 
 
-def form_of(stamp: Stamp) -> Form:
-    """Whether it has a date, and an offset: only stamps of one form can be compared."""
-    clock = stamp.text.rpartition("T")[2]
-    return "T" in stamp.text, clock[-1:] == "Z" or "+" in clock or "-" in clock
-
-
 class Clock:
     """Which stamps of a file are compared with each other: those of one form. Those that lack the year, as glog's, get that of others."""
 
     def __init__(self, stamps: Iterable[Stamp]) -> None:
         """The commonest form of a sample; of equally common ones the first."""
         known = list(stamps)
-        self.form = Counter(map(form_of, known)).most_common(1)[0][0]
-        self._year = next((stamp.text[:4] for stamp in known if stamp.dated and form_of(stamp) == self.form), "")
+        self.form = Counter(stamp.form for stamp in known).most_common(1)[0][0]
+        self._year = next((stamp.text[:4] for stamp in known if stamp.dated and stamp.form == self.form), "")
 
     def seconds(self, stamp: Stamp) -> float | None:
         """When it was; None if it cannot be compared."""
-        if form_of(stamp) != self.form or (stamp.dated and not self._year):
+        if stamp.form != self.form or (stamp.dated and not self._year):
             return None
         same = stamp if stamp.dated or not self._year else read_stamp(f"{self._year}-{stamp.text}")
         return same.seconds if same else None
