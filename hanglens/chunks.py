@@ -44,6 +44,21 @@ class Chunk:
         part = at // PART
         return self.first_line + self.newlines[part] + self.data.count(b"\n", part * PART, at)
 
+    def counting(self) -> Callable[[int], int]:
+        """`number` for offsets that ascend: it counts on from the last one."""
+        at, number = 0, self.first_line
+
+        def count(place: int) -> int:
+            nonlocal at, number
+            part = place // PART
+            if part * PART > at:
+                at, number = part * PART, self.first_line + self.newlines[part]
+            number += self.data.count(b"\n", at, place)
+            at = place
+            return number
+
+        return count
+
     def line_starts(self, places: Sequence[int]) -> list[int]:
         """Offsets of the lines that these offsets are in, ascending."""
         starts, end = [], -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,10 +17,14 @@ Lines = dict[str, list[tuple[Chunk, int]]]
 
 @dataclass(slots=True)
 class _Part:
-    """A chunk, for each pattern those of its literals that stand in it, and the lines that hold them where these were asked for."""
+    """A chunk, for each pattern those of its literals that stand in it, and the lines that hold them where these were asked for.
+
+    `below`: for each pattern the offset of the line below which its lines matter; -1 where all do.
+    """
 
     chunk: Chunk
     wanted: Mapping[str, frozenset[int]]
+    below: Mapping[str, int]
     starts: dict[str, list[int]] = field(default_factory=dict)
 
     def look_up(self, names: set[str], scanner: Scanner) -> None:
@@ -27,7 +32,8 @@ class _Part:
         unknown = {name: self.wanted[name] for name in names if name not in self.starts}
         places = scanner.places(self.chunk.data, self.chunk.hits, frozenset().union(*unknown.values()))
         for name, literals in unknown.items():
-            self.starts[name] = self.chunk.line_starts([at for literal in literals for at in places[literal]])
+            starts = self.chunk.line_starts([at for literal in literals for at in places[literal]])
+            self.starts[name] = starts[bisect_right(starts, self.below[name]) :]
 
 
 class LateLines:
@@ -38,11 +44,11 @@ class LateLines:
         self._parts: list[_Part] = []
         self._lines: Lines = {}  # in parts that have been let go: each is a chunk of its own now
 
-    def add(self, chunk: Chunk, wanted: Mapping[str, frozenset[int]]) -> None:
-        """A chunk, and for each pattern those of its literals that stand in it."""
+    def add(self, chunk: Chunk, wanted: Mapping[str, frozenset[int]], below: Mapping[str, int]) -> None:
+        """A chunk, for each pattern those of its literals that stand in it, and the offset of the line below which it matters, or -1."""
         if not wanted:
             return
-        self._parts.append(_Part(chunk, wanted))
+        self._parts.append(_Part(chunk, wanted, below))
         if len(self._parts) == 2 * MOST_CHUNKS:
             self._let_go()
 

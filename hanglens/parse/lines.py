@@ -7,8 +7,11 @@ PyTorch glog (1.12–2.13), vLLM and SGLang loggers, Ray, mpirun/torchrun/compos
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
 
+from hanglens.expressions import required_literals
 from hanglens.model import NOBODY, Speaker, Stamp
 from hanglens.parse.stamps import read_stamp
 
@@ -18,29 +21,53 @@ STATES = 48  # of a line that rewrites itself: so many of its last ones are look
 LONGEST_PREFIX = 1000  # characters at the beginning of a line that can be prefixes; NCCL's own limit is 1024
 LONGEST_CONTENT = 4000  # characters of a message by which its program is told
 
-WRAPPERS = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) ",
-        r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) (?P<tag>[\w.-]+) >> ",
-        r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}) \[[A-Z]{4,5} ?\] W-\S+ ?MODEL_LOG - ",
-        r"(?P<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (?P<host>[\w.-]+) [\w.@-]+\[\d+\]: ",  # the pid may be the container runtime's
-        r"(?P<time>\d\d:\d\d:\d\d\.\d{3}) (?=\()",
-        r"\[\d+,(?P<rank>\d{1,6})\]<(?:stdout|stderr)>: ?",
-        r"\[(?P<rank>\d{1,6})\]<(?:stdout|stderr)>: ?",
-        r"\[rank(?P<rank>\d{1,6})\[?\]: ?",
-        r"\[RANK (?P<rank>\d{1,6})\] ",
-        r"\[(?P<tag>default\d+)\]: ?",  # torchrun --tee; the number is a local rank
-        r"\((?P<tag>[A-Za-z_]\w*)\[rank=(?P<rank>\d{1,6})\] pid=(?P<pid>\d{1,10})(?:, ip=(?P<host>[\w.:-]+))?\) ",
-        r"\((?P<tag>[A-Za-z_]\w*) rank=(?P<rank>\d{1,6}) pid=(?P<pid>\d{1,10})\) ",
-        r"\((?P<tag>[A-Za-z_]\w*) pid=(?P<pid>\d{1,10})(?:, ip=(?P<host>[\w.:-]+))?\) ",
-        r"\(pid=(?P<pid>\d{1,10})(?:, ip=(?P<host>[\w.:-]+))?\) ",
-        r"\((?P<tag>raylet|gcs_server|autoscaler)[^)]*\) ?",
-        r"(?P<tag>[\w.-]+)\.(?P<host>[\w-]+)(?:\.nolog)? \[(?:stdout|stderr)\] ",
-        r"(?P<tag>[\w.-]+) +\| ",
-        r"(?P<host>[\w-]+): (?=(?:\[[^\]]*\] )?\S*:\d+:\d+ \[-?\d+\])",
-        r"(?:> ?)+",
-    )
+
+_NAMED = re.compile(r"\(\?P<\w+>")
+
+
+class _Prefixes:
+    """Beginnings of lines, of which the first that matches counts. They are tried as one expression: each for itself takes far longer."""
+
+    def __init__(self, *expressions: str) -> None:
+        """Their only groups are named ones."""
+        self._expressions = expressions
+        self._any = re.compile("|".join(f"({_NAMED.sub('(?:', expression)})" for expression in expressions))
+
+    def match(self, text: str) -> tuple[int, re.Match[str]] | None:
+        """Which one it is, counted from 0, and its match."""
+        found = self._any.match(text, 0, LONGEST_PREFIX)
+        if found is None or not found.lastindex:
+            return None
+        which = found.lastindex - 1
+        exact = _compiled(self._expressions[which]).match(text, 0, LONGEST_PREFIX)
+        return (which, exact) if exact else None
+
+
+@cache
+def _compiled(expression: str) -> re.Pattern[str]:
+    return re.compile(expression)
+
+
+WRAPPERS = _Prefixes(
+    r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)) (?:std(?:out|err) [FP] )?",  # by containerd, CRI-O
+    r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d+)?) (?P<tag>[\w.-]+) >> ",
+    r"(?P<time>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d,\d{3}) \[[A-Z]{4,5} ?\] W-\S+ ?MODEL_LOG - ",
+    r"(?P<time>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) (?P<host>[\w.-]+) [\w.@-]+\[\d+\]: ",  # the pid may be the container runtime's
+    r"(?P<time>\d\d:\d\d:\d\d\.\d{3}) (?=\()",
+    r"\[\d+,(?P<rank>\d{1,6})\]<(?:stdout|stderr)>: ?",
+    r"\[(?P<rank>\d{1,6})\]<(?:stdout|stderr)>: ?",
+    r"\[rank(?P<rank>\d{1,6})\[?\]: ?",
+    r"\[RANK (?P<rank>\d{1,6})\] ",
+    r"\[(?P<tag>default\d+)\]: ?",  # torchrun --tee; the number is a local rank
+    r"\((?P<tag>[A-Za-z_]\w*)\[rank=(?P<rank>\d{1,6})\] pid=(?P<pid>\d{1,10})(?:, ip=(?P<host>[\w.:-]+))?\) ",
+    r"\((?P<tag>[A-Za-z_]\w*) rank=(?P<rank>\d{1,6}) pid=(?P<pid>\d{1,10})\) ",
+    r"\((?P<tag>[A-Za-z_]\w*) pid=(?P<pid>\d{1,10})(?:, ip=(?P<host>[\w.:-]+))?\) ",
+    r"\(pid=(?P<pid>\d{1,10})(?:, ip=(?P<host>[\w.:-]+))?\) ",
+    r"\((?P<tag>raylet|gcs_server|autoscaler)[^)]*\) ?",
+    r"(?P<tag>[\w.-]+)\.(?P<host>[\w-]+)(?:\.nolog)? \[(?:stdout|stderr)\] ",
+    r"(?P<tag>[\w.-]+) +\| ",
+    r"(?P<host>[\w-]+): (?=(?:\[[^\]]*\] )?\S*:\d+:\d+ \[-?\d+\])",
+    r"(?:> ?)+",
 )
 
 _LEVELS = {"E": "ERROR", "W": "WARN", "I": "INFO", "F": "FATAL", "D": "DEBUG", "WARNING": "WARN", "CRITICAL": "FATAL"}
@@ -53,56 +80,59 @@ NCCL = re.compile(
 )
 _NCCL_SIGN = re.compile("NCCL (?:INFO|WARN|TRACE|CALL|VERSION) ")
 
-HEADERS = (
+_HEADERS = (
     (
         "lmdeploy",
-        re.compile(
+        (
             r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) - lmdeploy[\w.]* - (?P<level>[A-Z]+) - "
             r"(?:\[pid=(?P<pid>\d{1,10}) ppid=\d+\] - )?(?:[\w.]+\.py:\d+ - )?"
         ),
     ),
     (
         "turbomind",
-        re.compile(
-            r"\[?TM\]\[(?P<level>[A-Z]+)\](?:\[(?P<time>\d{4}[^\]]+)\])?(?:\[[\w.]+\.(?:cc|cu|h):\d+\])?(?:\[(?P<rank>\d{1,6})\])? ?"
-        ),
+        r"\[?TM\]\[(?P<level>[A-Z]+)\](?:\[(?P<time>\d{4}[^\]]+)\])?(?:\[[\w.]+\.(?:cc|cu|h):\d+\])?(?:\[(?P<rank>\d{1,6})\])? ?",
     ),
-    ("torch", re.compile(r"\[(?P<level>[IWEF])(?P<time>\d{3,4} \d\d:\d\d:\d\d(?:\.\d+)?)? ?[\w.]+\.(?:cpp|hpp|cc|h):\d+\] ")),
-    ("launcher", re.compile(r"(?P<level>[IWEF])(?P<time>\d{4} \d\d:\d\d:\d\d\.\d+) (?P<pid>\d{1,10}) \S*torch/distributed/\S+:\d+\] ")),
-    ("launcher", re.compile(r"\[(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\] torch\.distributed\.\S+: \[(?P<level>[A-Z]+)\] ")),
-    ("vllm", re.compile(r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) (?P<time>\d\d-\d\d \d\d:\d\d:\d\d) \[?[\w/.]+:\d+\] ")),
-    ("sglang", re.compile(r"\[(?P<time>(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d)(?P<tag>(?: (?:DP|PP|TP|EP|ATTN\w*)\d+)*)\] ")),
-    ("ray", re.compile(r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\s+(?P<level>DEBUG|INFO|WARNING|ERROR) [\w./]+\.py:\d+ -- ")),
-    ("kernel", re.compile(r"(?:\[ *\+?\d+\.\d+\] |\[(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4})\] )")),
-    ("kernel", re.compile(r"(?:(?P<time>[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d) (?P<host>[\w.-]+) )?kernel: (?:\[ *\d+\.\d+\] )?")),
+    ("torch", r"\[(?P<level>[IWEF])(?P<time>\d{3,4} \d\d:\d\d:\d\d(?:\.\d+)?)? ?[\w.]+\.(?:cpp|hpp|cc|h):\d+\] "),
+    ("launcher", r"(?P<level>[IWEF])(?P<time>\d{4} \d\d:\d\d:\d\d\.\d+) (?P<pid>\d{1,10}) \S*torch/distributed/\S+:\d+\] "),
+    ("launcher", r"\[(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\] torch\.distributed\.\S+: \[(?P<level>[A-Z]+)\] "),
+    ("vllm", r"(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL) (?P<time>\d\d-\d\d \d\d:\d\d:\d\d) \[?[\w/.]+:\d+\] "),
+    ("sglang", r"\[(?P<time>(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d)(?P<tag>(?: (?:DP|PP|TP|EP|ATTN\w*)\d+)*)\] "),
+    ("ray", r"(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\s+(?P<level>DEBUG|INFO|WARNING|ERROR) [\w./]+\.py:\d+ -- "),
+    ("kernel", r"(?:\[ *\+?\d+\.\d+\] |\[(?P<time>[A-Z][a-z]{2} [A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d \d{4})\] )"),
+    ("kernel", r"(?:(?P<time>[A-Z][a-z]{2} +\d+ \d\d:\d\d:\d\d) (?P<host>[\w.-]+) )?kernel: (?:\[ *\d+\.\d+\] )?"),
     (
         "text",
-        re.compile(
+        (
             r"\[?(?P<time>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?)\]? ?(?:- )?\[?(?:rank ?(?P<rank>\d{1,6})(?!\d))?\]? ?"
             r"(?:\[?(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\]? )?"
         ),
     ),
 )
 
+SOURCES = tuple(source for source, _ in _HEADERS)
+HEADERS = _Prefixes(*(expression for _, expression in _HEADERS))
+
 CONTENT = (
-    ("nccl", re.compile(r"^\**NCCL version \d")),
+    ("nccl", r"^\**NCCL version \d"),
     (
         "torch",
-        re.compile(
+        (
             r"WorkNCCL\(|\[c10d\]|ProcessGroup|gloo/|gloo::|[Gg]loo |monitoredBarrier|torch\.distributed\.|store-based barrier"
             r"|CollectiveFingerPrint|TCPStore|WorkGloo"
         ),
     ),
-    ("kernel", re.compile(r"NVRM: |oom-kill|\bstate:D\b|mlx5_core ")),
-    ("ray", re.compile(r"^ray::|ray\.exceptions\.|Worker exit type:|^The actor (?:is dead|died)")),
+    ("kernel", r"NVRM: |oom-kill|\bstate:D\b|mlx5_core "),
+    ("ray", r"^ray::|ray\.exceptions\.|Worker exit type:|^The actor (?:is dead|died)"),
     (
         "python",
-        re.compile(
+        (
             r'^\s*File "[^"]+", line \d+|^Traceback \(most recent call last\)'
             r"|^[\w.]*(?:Error|Exception|Interrupt|Exit)(?:: |$)"
         ),
     ),
 )
+
+Groups = Mapping[str, "str | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +174,32 @@ def states(text: str) -> list[str]:
 
 def read_line(raw: str, number: int) -> Line:
     """Take the prefixes off, outermost first; a line of an unknown format is all message."""
+    return Line(number, raw, *(_remembered(raw) if len(raw) <= LONGEST_PREFIX else _read(raw)))
+
+
+_Parts = tuple[str, str, str, str, "Stamp | None", Speaker, "int | None"]
+
+
+def _read(raw: str) -> _Parts:
+    """What a Line knows but its number and what it was."""
     text = clean(raw)
     rest, speaker, time = _unwrap(text)
-    line = Line(number=number, raw=raw, text=text, message=rest, time=time, speaker=speaker)
     if found := _nccl_header(rest):
-        return _with_header(line, "nccl", found, rest)
-    for source, header in HEADERS:
-        found = header.match(rest, 0, LONGEST_PREFIX)
-        if found and found.end():
-            return _with_header(line, source, found, rest)
-    return replace(line, source=_by_content(rest, speaker.tag))
+        source = "nccl"
+    elif header := HEADERS.match(rest):
+        which, found = header
+        source = SOURCES[which]
+    else:
+        return text, rest, _by_content(rest, speaker.tag), "", time, speaker, None
+    groups, message = found.groupdict(), rest[found.end() :]
+    if source == "text":
+        source = _by_content(message, speaker.tag)
+    level, device = groups.get("level") or "", groups.get("dev")
+    speaker, time = _merge(speaker, groups), _stamp(groups) or time
+    return text, message, source, _LEVELS.get(level, level), time, speaker, int(device) if device else None
+
+
+_remembered = lru_cache(1 << 10)(_read)  # the last lines of a file are read as what they hold and as its end
 
 
 def _nccl_header(text: str) -> re.Match[str] | None:
@@ -163,51 +209,45 @@ def _nccl_header(text: str) -> re.Match[str] | None:
 
 
 def _unwrap(text: str) -> tuple[str, Speaker, Stamp | None]:
-    rest, speaker, time = text.lstrip(), Speaker(), None
+    rest, speaker, time = text.lstrip(), NOBODY, None
     indented = text[: len(text) - len(rest)]
     for _ in range(4):
-        found = next((m for m in (w.match(rest, 0, LONGEST_PREFIX) for w in WRAPPERS) if m), None)
-        if found is None:
+        wrapper = WRAPPERS.match(rest)
+        if wrapper is None:
             return indented + rest, speaker, time
-        indented = ""
-        speaker, time = _merge(speaker, found), time or _stamp(found)
+        indented, found = "", wrapper[1]
+        groups = found.groupdict()
+        speaker, time = _merge(speaker, groups), time or _stamp(groups)
         rest = rest[found.end() :]
     return rest, speaker, time
-
-
-def _with_header(line: Line, source: str, found: re.Match[str], rest: str) -> Line:
-    groups = found.groupdict()
-    message = rest[found.end() :]
-    level = groups.get("level") or ""
-    if source == "text":
-        source = _by_content(message, line.speaker.tag)
-    return replace(
-        line,
-        source=source,
-        level=_LEVELS.get(level, level),
-        message=message,
-        time=_stamp(found) or line.time,
-        speaker=_merge(line.speaker, found),
-        device=int(groups["dev"]) if groups.get("dev") else None,
-    )
 
 
 def _by_content(message: str, tag: str) -> str:
     if tag in ("raylet", "gcs_server", "autoscaler"):
         return "ray"
-    return next((source for source, pattern in CONTENT if pattern.search(message, 0, LONGEST_CONTENT)), "text")
-
-
-def _merge(speaker: Speaker, found: re.Match[str]) -> Speaker:
-    groups = found.groupdict()
-    return Speaker(
-        host=groups.get("host") or speaker.host,
-        pid=int(groups["pid"]) if groups.get("pid") else speaker.pid,
-        rank=int(groups["rank"]) if groups.get("rank") else speaker.rank,
-        tag=(groups.get("tag") or "").strip() or speaker.tag,
+    content = message[:LONGEST_CONTENT]
+    return next(
+        (source for source, expression in CONTENT if _may_match(expression, content) and _compiled(expression).search(content)), "text"
     )
 
 
-def _stamp(found: re.Match[str]) -> Stamp | None:
-    text = found.groupdict().get("time")
+def _may_match(expression: str, text: str) -> bool:
+    """To look for constants is several times as fast as to try the expression."""
+    return any(literal in text for literal in _literals(expression))
+
+
+_literals = cache(required_literals)
+
+
+def _merge(speaker: Speaker, groups: Groups) -> Speaker:
+    host, pid, rank, tag = groups.get("host"), groups.get("pid"), groups.get("rank"), (groups.get("tag") or "").strip()
+    if not (host or pid or rank or tag):
+        return speaker
+    return Speaker(
+        host or speaker.host, int(pid) if pid else speaker.pid, int(rank) if rank else speaker.rank, tag or speaker.tag,
+    )  # fmt: skip
+
+
+def _stamp(groups: Groups) -> Stamp | None:
+    text = groups.get("time")
     return read_stamp(text) if text else None

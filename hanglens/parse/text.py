@@ -34,11 +34,13 @@ class _Kept:
     first: list[Event] = field(default_factory=list)
     last: deque[Event] = field(default_factory=lambda: deque(maxlen=KEEP))
 
-    def add(self, event: Event) -> None:
+    def add(self, event: Event) -> bool:
+        """Whether it is full now, so that of the lines below only the last ones matter."""
         if len(self.first) < KEEP:
             self.first.append(event)
         else:
             self.last.append(event)
+        return len(self.first) == KEEP
 
 
 @dataclass(slots=True)
@@ -48,6 +50,7 @@ class _Reading:
     place: Place
     index: PatternIndex
     kept: dict[str, _Kept] = field(default_factory=dict)
+    full: dict[str, int] = field(default_factory=dict)  # patterns of which enough was kept, and after which offset of this chunk
     parts: list[Parsed] = field(default_factory=list)
     block: Block | None = None
     late: LateLines = field(init=False)
@@ -57,35 +60,36 @@ class _Reading:
 
     def take_chunk(self, chunk: Chunk) -> None:
         """Take all lines from which something may come. Of a pattern that is full only the last lines count: they are put off."""
-        full = {name for name, kept in self.kept.items() if len(kept.first) == KEEP}
+        self.full = dict.fromkeys(self.full, -1)
         now: dict[int, dict[str, Wanted]] = {}
-        later: dict[str, frozenset[int]] = {}
+        literals: dict[str, frozenset[int]] = {}
         for literal in chunk.hits.ends:
             for one in self.index.wanted(literal):
-                if one.name in full:
-                    later[one.name] = later.get(one.name, frozenset()) | {literal}
-                else:
+                literals[one.name] = literals.get(one.name, frozenset()) | {literal}
+                if one.name not in self.full:
                     now.setdefault(literal, {})[one.name] = one
-        self.late.add(chunk, later)
         lines: dict[int, dict[str, Wanted]] = {}
         for literal, ends in self.index.scanner.places(chunk.data, chunk.hits, now.keys()).items():
             for start in chunk.line_starts(ends):
                 lines.setdefault(start, {}).update(now[literal])
         self.take_lines(chunk, lines)
+        self.late.add(chunk, {name: literals[name] for name in self.full if name in literals}, self.full)
 
     def take_lines(self, chunk: Chunk, wanted: dict[int, dict[str, Wanted]]) -> None:
         """Take the lines at these offsets, and all lines of the blocks that begin in them."""
+        number = chunk.counting()
         for at, raw in _lines(chunk, sorted(wanted), self):
-            here = wanted.get(at, {}).values()
+            here = [one for name, one in wanted.get(at, {}).items() if name not in self.full]
             if self.block is not None or promising(here, raw):
-                self.take(read_line(raw, chunk.number(at)), here, chunk, at)
+                self.take(read_line(raw, number(at)), here, chunk, at)
 
     def take(self, line: Line, wanted: Collection[Wanted], chunk: Chunk, at: int) -> None:
         """Take a line of which this may come, or which belongs to the block that is open."""
         if self.block is not None and not self.block.feed(line):
             self.end_block()
         for event in self.recognised(line, [one for one in wanted if isinstance(one, Pattern)], chunk, at):
-            self.kept.setdefault(event.name, _Kept()).add(event)
+            if self.kept.setdefault(event.name, _Kept()).add(event):
+                self.full.setdefault(event.name, at)
         for kind in wanted:
             if self.block is None and isinstance(kind, BlockKind):
                 self.block = kind.start(line, self.place)
@@ -218,13 +222,13 @@ def _cut(raw: str, match: str, width: int = 500) -> str:
 
 
 def _context(chunk: Chunk, at: int) -> tuple[str, ...]:
-    above = chunk.before(at).split(b"\n")[:-1][-CONTEXT:]
-    below = chunk.after(at).removesuffix(b"\n").split(b"\n")[: 1 + CONTEXT]
+    above = chunk.before(at).rsplit(b"\n", 1 + CONTEXT)[:-1][-CONTEXT:]
+    below = chunk.after(at).removesuffix(b"\n").split(b"\n", 1 + CONTEXT)[: 1 + CONTEXT]
     return tuple(line[:500].decode("utf-8", "replace").rstrip("\r") for line in (*above, *below))
 
 
 def _next_lines(chunk: Chunk, at: int) -> list[str]:
-    below = chunk.after(at).split(b"\n")[1 : 1 + WRAPPED]
+    below = chunk.after(at).split(b"\n", 1 + WRAPPED)[1 : 1 + WRAPPED]
     return [line.decode("utf-8", "replace") for line in below]
 
 
