@@ -1,10 +1,11 @@
 """Streams over bytes that may be hostile: inflated while read, held to limits, and whole up to the damage.
 
-Formats: gzip (RFC 1952), xz, Zstandard (RFC 8878).
+Formats: gzip (RFC 1952), bzip2, xz, Zstandard (RFC 8878).
 """
 
 from __future__ import annotations
 
+import bz2
 import io
 import lzma
 import struct
@@ -32,7 +33,7 @@ HEAD = 4096  # the first bytes of a file, which io.BufferedReader.peek of a Stre
 BITE = 16 << 10  # compressed bytes that a decoder gets at once; what it made of them is lost where it finds them damaged
 XZ_MEMORY = 256 << 20  # `xz -9` needs 65 MiB
 
-MAGIC = ((0, b"\x1f\x8b\x08", "gzip"), (0, b"\xfd7zXZ\x00", "xz"), (0, b"\x28\xb5\x2f\xfd", "zstd"),
+MAGIC = ((0, b"\x1f\x8b\x08", "gzip"), (0, b"\xfd7zXZ\x00", "xz"), (0, b"\x28\xb5\x2f\xfd", "zstd"), (0, b"BZh", "bzip2"),
          (0, b"PK\x03\x04", "zip"), (0, b"PK\x05\x06", "zip"), (257, b"ustar", "tar"))  # fmt: skip
 
 # What the standard parsers raise on bad bytes is not documented and differs by version.
@@ -43,7 +44,7 @@ FAULTS: tuple[type[Exception], ...] = (
 
 
 def recognise(head: bytes) -> str:
-    """The format that the first HEAD bytes show: gzip, xz, zstd, zip, tar, or nothing for a plain file."""
+    """The format that the first HEAD bytes show: gzip, bzip2, xz, zstd, zip, tar, or nothing for a plain file."""
     return next((kind for at, magic, kind in MAGIC if head.startswith(magic, at)), "")
 
 
@@ -143,7 +144,7 @@ class Stream(io.BufferedReader):
 
 
 def inflate(kind: str, source: BinaryIO) -> BinaryIO:
-    """The uncompressed bytes of a gzip, xz or zstd stream; closing it closes `source`."""
+    """The uncompressed bytes of a gzip, bzip2, xz or zstd stream; closing it closes `source`."""
     return cast(BinaryIO, _Inflated(DECODERS[kind], source))
 
 
@@ -161,6 +162,7 @@ class _Decoder(Protocol):
 
 DECODERS: dict[str, Callable[[], _Decoder]] = {
     "gzip": lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP),
+    "bzip2": bz2.BZ2Decompressor,
     "xz": lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY),
     "zstd": zstd.ZstdDecompressor,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import lzma
@@ -11,6 +12,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,7 +32,12 @@ MiB = 1 << 20
 CUT = 400_000
 HELD_BACK = 140_000  # a zstd block is given when it is whole, and a tar ends with 10 KiB of zeros
 Compress = Callable[[bytes], bytes]
-COMPRESS: dict[str, Compress] = {"gz": gzip.compress, "xz": lzma.compress, "zst": zstd.compress}
+COMPRESS: dict[str, Compress] = {
+    "gz": gzip.compress,
+    "bz2": partial(bz2.compress, compresslevel=1),
+    "xz": lzma.compress,
+    "zst": zstd.compress,
+}
 NOISE = random.Random(7).randbytes(MiB)
 """Bytes that do not compress, so that half of an archive is about half of its members."""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hanglens.analyze.stacks import describe
-from hanglens.model import Event, Parsed, Stack
+from hanglens.model import Event, Parsed, SourceRef, Stack
 
 Key = tuple[str, int]  # the folder that stands for a host, where several were given, and the pid
 
@@ -49,8 +49,9 @@ def resolve(claims: list[Claim]) -> dict[Key, Claim]:
 
 def claims(parsed: Parsed, world: int | None, scope_of: dict[str, str], pid_of_group: dict[str, int]) -> Iterator[Claim]:
     """Everything that the evidence says of which process is which rank."""
-    for event in parsed.events:
-        yield from _from_event(event, world, scope_of[event.ref.file])
+    yield from _of_last_run(
+        [(event.ref, claim) for event in parsed.events for claim in _from_event(event, world, scope_of[event.ref.file])]
+    )
     for process in parsed.processes:
         if process.pid is not None and process.rank is not None:
             yield Claim((scope_of[process.ref.file], process.pid), process.rank, process.how_known, 6, host=process.host)
@@ -65,6 +66,19 @@ def claims(parsed: Parsed, world: int | None, scope_of: dict[str, str], pid_of_g
     yield from _from_titles(parsed, scope_of)
     yield from _from_spawn_order(parsed, scope_of)
     yield from _from_files(parsed, scope_of, pid_of_group)
+
+
+def _of_last_run(told: list[tuple[SourceRef, Claim]]) -> Iterator[Claim]:
+    """What logs say, but for processes that were silent in a log before another one began to speak there as the same rank: a restart."""
+    spoke: dict[tuple[str, int], dict[Key, tuple[int, int]]] = defaultdict(dict)  # first and last line
+    for ref, claim in told:
+        line, spoken = ref.line or 0, spoke[ref.file, claim.rank]
+        first, last = spoken.get(claim.key, (line, line))
+        spoken[claim.key] = min(first, line), max(last, line)
+    for ref, claim in told:
+        spoken = spoke[ref.file, claim.rank]
+        if not any(first > spoken[claim.key][1] for first, _ in spoken.values()):
+            yield claim
 
 
 def _from_event(event: Event, world: int | None, scope: str) -> Iterator[Claim]:

@@ -31,8 +31,9 @@ _LAST_CALL = Text(en="last call recorded", zh="最后一次记录到的调用")
 _DUMPING = re.compile(
     "preparing to dump debug info|[Rr]eceived a dump signal"
 )  # PyTorch says so at level ERROR, of a dump that was asked for
-_LEAD = re.compile(  # what stands before the words: rank, stamps, source, level
-    r"(?:\s|[-|:]|\[[^\]]{0,120}\]|\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d[\d.,]*"
+_LEAD = re.compile(  # what stands before the words: what a container runtime adds, rank, stamps, source, level
+    r"(?:[\w.-]+ +\| )?"
+    r"(?:\s|[-|:]|\[[^\]]{0,120}\]|\d{4}-\d\d-\d\d|T?\d\d:\d\d:\d\d(?:[\d.,]*Z|[\d.,]*(?:\+\d\d:?\d\d)?)|\bstd(?:out|err) [FP] "
     r"|\b(?:ERROR|WARN(?:ING)?|INFO|CRITICAL|FATAL)\b|[\w./-]{1,80}:\d{1,6}(?=\s|\]))*"
 )
 _KERNEL = "kernel log"  # a kernel has nothing to say for hours

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sys
+from contextlib import suppress
 
 import click
 
 from hanglens import __version__
 from hanglens.errors import HangLensError
 
+INTERRUPTED = 130  # as shells tell SIGINT
 _COMMANDS = {
     "collect": "gather the evidence of a job that runs on this host",
     "doctor": "say what can be collected on this host, and what unlocks the rest",
@@ -54,13 +58,13 @@ def group(ctx: click.Context, verbose: int, quiet: bool) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 analysed, 1 a fault of our own, 2 wrong usage, 3 nothing readable."""
+    """Run the command line and exit: 0 analysed, 1 a fault of our own, 2 wrong usage, 3 nothing readable, 130 interrupted."""
     given = _flags_first(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     traceback_wanted = any(a.startswith("-v") and a.count("v") > 1 for a in given) or given.count("-v") > 1
     try:
         sys.exit(group.main(given, prog_name="hanglens", standalone_mode=False) or 0)
     except click.exceptions.Abort:
-        _end("interrupted", 1)
+        _end("interrupted", INTERRUPTED)
     except click.ClickException as error:
         _end(f"{error.format_message().rstrip('.')}; see `hanglens --help`", error.exit_code)
     except HangLensError as error:
@@ -69,6 +73,10 @@ def main(arguments: list[str] | None = None) -> None:
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # files are told by name where they are written
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer has no place to go
+            _end(f"cannot write to standard output: {error.strerror}; make room, or write elsewhere with -o", 1)
         if traceback_wanted:
             raise
         _end(f"a fault of our own: {type(error).__name__}: {error}; run again with -vv and report it", 1)

@@ -213,12 +213,12 @@ def _recognise(pattern: Pattern, line: Line, file: str, chunk: Chunk, at: int) -
 
 
 def _cut(raw: str, match: str, width: int = 500) -> str:
-    """The line, or the part of it around the match, at most `width` characters."""
+    """The line, or the part of it around the match, at most `width` characters; a sign stands where it does not begin with the line."""
     if len(raw) <= width:
         return raw
     at = max(raw.find(match[:80]), 0)
     start = max(0, min(at - 100, len(raw) - width))
-    return raw[start : start + width]
+    return f"…{raw[start + 1 : start + width]}" if start else raw[:width]
 
 
 def _context(chunk: Chunk, at: int) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 
 from hanglens.report.i18n import CALL_STATES, KINDS, STANDINGS, Lang, pick, say, those
+from hanglens.report.moments import Timed
 from hanglens.report.plain import cut
 from hanglens.report.stacktree import StackForest, StackNode
 from hanglens.report.timeline import Row, Timeline, length
@@ -27,18 +28,24 @@ def timeline_lines(timeline: Timeline, lang: Lang, most: int) -> list[str]:
 
 
 def _timeline_row(row: Row, lang: Lang, *, days: bool) -> str:
-    """Whose row it is, and the last of each kind, in the order in which they began; a silence before the last one is told as well."""
+    """Whose row it is, and the last of each kind, in the order in which they began; of the silences before the last one the longest."""
     end = max(timed.end for timed in row.spans)
-    last = {(timed.span.kind, timed.span.kind == "silence" and timed.end < end): timed for timed in row.spans}
+    over = sorted((timed for timed in row.spans if timed.span.kind == "silence" and timed.end < end), key=_duration)
+    last = {timed.span.kind: timed for timed in row.spans if timed not in over}
     parts = []
-    for timed in sorted(last.values(), key=lambda timed: timed.start):
+    for timed in sorted([*last.values(), *over[-1:]], key=lambda timed: timed.start):
         span = timed.span
         words = pick(span.title, lang) if span.title else _words(span, lang)
         lasted = f" ({length(timed.end - timed.start)})" if span.kind == "silence" else ""
+        others = f" {say('and {n} shorter ones', lang, n=len(over) - 1)}" if timed in over and len(over) > 1 else ""
         day, _, clock = span.start.rpartition("T")
-        parts.append(f"{day + ' ' if days and day else ''}{clock[:8]} {words}{lasted}")
+        parts.append(f"{day + ' ' if days and day else ''}{clock[:8]} {words}{lasted}{others}")
     who = ("▶ " if row.blamed else "") + (those(row.ranks, lang) or say("job", lang))
     return f"{who}: {' · '.join(parts)}"
+
+
+def _duration(timed: Timed) -> float:
+    return timed.end - timed.start
 
 
 def _words(span: TimelineSpan, lang: Lang) -> str:

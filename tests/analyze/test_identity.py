@@ -6,6 +6,7 @@ import pytest
 
 from hanglens.analyze.identity import Claim, resolve, tag_rank
 from hanglens.incident import Incident
+from hanglens.model import Event
 from tests.builders import BARRIER, event, joined, log, nccl_init, process, ras, stack
 
 
@@ -61,6 +62,27 @@ def test_each_kind_of_statement(values: tuple[object, ...], expected: dict[int, 
 )
 def test_contradictions(values: tuple[object, ...], expected: dict[int, int]) -> None:
     """The stronger statement wins, a sub-communicator's rank is none of the job's, and no two processes get one rank."""
+    assert ranks(*values) == expected
+
+
+def spoke(pid: int, *lines: int, rank: int = 1, file: str = "job.log") -> list[Event]:
+    """A process says in these lines which rank it is."""
+    return [event("lmdeploy.rank", proc=rank, pid=pid, line=line, file=file) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([*spoke(11, 1, 5), *spoke(21, 6, 9)], {1: 21}),
+        ([*spoke(11, 1, 5), *spoke(21, 6, 9), *spoke(31, 12)], {1: 31}),
+        ([*spoke(11, 1, 7), *spoke(21, 6, 9)], {1: 11}),
+        ([*spoke(11, 1, 5), *spoke(21, 6, 9, file="other.log")], {1: 11}),
+        ([*spoke(11, 1, 5), *spoke(21, 6, 9, rank=2)], {1: 11, 2: 21}),
+    ],
+    ids="restarted twice both-at-once two-logs two-ranks".split(),
+)
+def test_a_process_that_was_restarted(values: list[Event], expected: dict[int, int]) -> None:
+    """Of processes that spoke as one rank in one log, one after the other, the last is the rank."""
     assert ranks(*values) == expected
 
 

@@ -147,14 +147,14 @@ def test_an_error_stands_alone(tmp_path, terminal, stopping, capsys):
 
 
 def test_an_interruption_wipes_the_bar(evidence, terminal, stopping, capsys):
-    """Ctrl-C ends with exit code 1 and one line, as without a bar."""
+    """Ctrl-C ends with exit code 130 and one line, as without a bar."""
 
     def interrupt() -> None:
         terminal.waits_for("left")
         raise KeyboardInterrupt
 
     stopping(interrupt)
-    assert terminal.runs("analyze", evidence) == 1
+    assert terminal.runs("analyze", evidence) == 130
     assert terminal.shown().replace("\r\n", "\n").endswith("\x1b[2K\nhanglens: interrupted\n")
 
 

@@ -132,9 +132,10 @@ def test_a_long_line_leaves_numbers_right(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_long_line_is_cut_around_the_match() -> None:
-    """At most 500 characters of a line are cited, and what matched is among them."""
+    """At most 500 characters of a line are cited, and what matched is among them; that the line began before is seen."""
     (event,) = read("a" * 3000 + " mark 7 " + "b" * 3000).events
     assert len(event.text) == 500
+    assert event.text.startswith("…a")
     assert "mark 7" in event.text
 
 

@@ -21,14 +21,14 @@ def test_the_timeline_in_words() -> None:
 
 
 def test_a_silence_before_the_last_one_is_told() -> None:
-    """A row that was silent, went on and fell silent again tells both, and of several before the last the one that came last."""
+    """A row that was silent, went on and fell silent again tells both, and of several before the last the longest, with their number."""
     spans = [
         TimelineSpan(rank=0, start=f"02:{start}:00", end=f"02:{end}:00", kind="silence", label="words", text="words")
-        for start, end in ((10, 11), (20, 30), (40, 50))
+        for start, end in ((10, 11), (20, 30), (35, 36), (40, 50))
     ]
     drawn = lay_out(spans, ())
     assert drawn
-    assert timeline_lines(drawn, "en", 9) == ["rank 0: 02:20:00 silence (10 min 0 s) · 02:40:00 silence (10 min 0 s)"]
+    assert timeline_lines(drawn, "en", 9) == ["rank 0: 02:20:00 silence (10 min 0 s) and 2 shorter ones · 02:40:00 silence (10 min 0 s)"]
 
 
 def test_the_stacks_in_words() -> None:
