@@ -80,7 +80,9 @@ class _Line:
         self.look()
 
     def look(self) -> None:
-        """Take down how far it has come."""
+        """Take down how far it has come. The time before the first byte says nothing of the speed."""
+        if len(self._looks) == 1 and self._looks[0][1] == self._meter.done:
+            self._looks.clear()
         self._looks.append((time.monotonic(), self._meter.done))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -89,11 +91,18 @@ class _Line:
         from rich.table import Table
         from rich.text import Text
 
-        facts, total, over = (" " * GAP).join(self._facts()), self._meter.total, self._meter.over
+        total, over = self._meter.total, self._meter.over
+        facts = next(filter(lambda text: cell_len(text) <= options.max_width, self._facts_by_length()), "")
         word, name, room = self._words[over], "" if over else self._meter.name, options.max_width - cell_len(facts)
         parts: list[tuple[Text | ProgressBar, int]] = [(Text(facts), cell_len(facts))] if facts else []
         if (width := min(BAR[1], room - GAP)) >= BAR[0]:
-            parts.insert(0, (ProgressBar(total=None if over else total, completed=self._looks[-1][1], width=width), width))
+            parts.insert(
+                0,
+                (
+                    ProgressBar(total=None if over else total, completed=self._looks[-1][1], width=width, finished_style="bar.complete"),
+                    width,
+                ),
+            )
             room -= width + GAP
         if (width := cell_len(word)) + GAP <= room:
             parts.insert(0, (Text(word), width))
@@ -105,6 +114,11 @@ class _Line:
             grid.add_column(width=width, no_wrap=True, overflow="crop")
         grid.add_row(*(part for part, _ in parts))
         yield grid
+
+    def _facts_by_length(self) -> Iterator[str]:
+        """The figures, then without the last of them, and so on."""
+        facts = tuple(self._facts())
+        return ((" " * GAP).join(facts[:number]) for number in range(len(facts), 0, -1))
 
     def _facts(self) -> Iterator[str]:
         """Bytes read and in all, bytes a second, and the time left, of which each is left out where it is not known."""

@@ -107,6 +107,7 @@ _HEADERS = (
             r"(?:\[?(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\]? )?"
         ),
     ),
+    ("text", r"(?P<time>\d\d:\d\d:\d\d(?:[.,]\d{1,6})?) (?:- )?\[?(?P<level>DEBUG|INFO|WARNING|ERROR|CRITICAL)\b\]?:?(?: -)? ?"),
 )
 
 SOURCES = tuple(source for source, _ in _HEADERS)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from hanglens.model import Silence
 from hanglens.parse.lines import read_line
@@ -17,9 +19,10 @@ from hanglens.parse.track import DISORDER, SILENT, Clock, Piece, Spot, Track
 HELD = 8 << 20  # bytes after the last known stamp that are kept until the next one tells whether they matter
 SAMPLES = 8  # places of the first chunk at which is looked which form of stamp is the commonest
 NEAREST, NEAR = 512, 16 << 10  # bytes at the end of a chunk in which a stamp is looked for, at first and at most
+NEXT = 6  # lines below a jump in time that are looked at
 LOOK = 1000  # bytes at the beginning of a line that can be its prefixes
 # Work is limited: a byte that is searched costs 1 (about a nanosecond), a line that is read READ.
-READ = 32 << 10
+READ = 16 << 10
 START, SHARE = 32 << 20, 8  # so much for every file, and one for so many of its bytes
 VAIN = 8 << 20  # of that, to find a first stamp: many logs have none
 
@@ -83,6 +86,7 @@ class Silences:
         """Everything up to a stamped line can be told now."""
         last = self._track.last
         known = [*self._between(last, spot, last.end, spot.at), spot] if last else [spot]
+        known = list(self._with_next(known, last))
         self._unsure.sort()
         above = last.at if last else 0
         for line in known:
@@ -91,6 +95,21 @@ class Silences:
             above = line.at
         self._held = [piece for piece in self._held if piece.start >= spot.piece.start]
         self._unsure = [place for place in self._unsure if place > spot.at]
+
+    def _with_next(self, known: Sequence[Spot], last: Spot | None) -> Iterator[Spot]:
+        """These lines, and below a jump the next few: where two clocks write into one log, the other one is back soon."""
+        for number, spot in enumerate(known):
+            yield spot
+            if last and spot.seconds - last.seconds >= SILENT:
+                below = known[number + 1].at if number + 1 < len(known) else self._size
+                yield from islice(self._down(spot, below), NEXT)
+            last = spot
+
+    def _down(self, spot: Spot, stop: int) -> Iterator[Spot]:
+        """The stamped lines below one."""
+        while following := self._first(spot.end, stop):
+            yield following
+            spot = following
 
     def _settle_all(self) -> None:
         """Everything up to the very last stamped line."""

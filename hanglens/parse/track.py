@@ -66,6 +66,7 @@ class Track:
         self._jump: tuple[Spot, bool] | None = None  # what stands before the last line, if that is far ahead, and whether it is unsure
         self._counted = Piece(0, b"", 1), 0, 1
         self._peak = _NEVER  # from where the clock was set back
+        self._quoted = _NEVER  # the time of the last line that was left out
 
     def step(self, spot: Spot, *, unsure: bool) -> None:
         """The next stamped line. `unsure`: what stands above it, since the last one, may have been printed at any time."""
@@ -73,11 +74,12 @@ class Track:
         if last and spot.seconds < last.seconds - DISORDER:
             self._drop(spot.seconds)
             if jump and spot.seconds >= jump[0].seconds - DISORDER:
+                self._quoted = last.seconds
                 last, unsure = jump[0], jump[1] or unsure
             else:
                 self._peak = max(self._peak, last.seconds)
         self._jump = (last, unsure) if last and spot.seconds - last.seconds >= SILENT else None
-        if last and self._jump and not unsure and not self._comes_back(last, spot):
+        if last and self._jump and not (unsure or self._comes_back(last, spot) or self._is_another_clock(spot)):
             self._add(last, spot)
         if spot.seconds >= self._peak - DISORDER:
             self._peak = _NEVER
@@ -86,7 +88,7 @@ class Track:
     def forget(self) -> None:
         """What comes next cannot be compared with what was before."""
         self.last = self._jump = None
-        self._peak = _NEVER
+        self._peak = self._quoted = _NEVER
 
     def silences(self) -> tuple[Silence, ...]:
         """The longest, in the order of the file."""
@@ -106,6 +108,10 @@ class Track:
         """Back to where the clock was set back from, unless that was no more than a correction and the silence is longer."""
         corrected = last.seconds > self._peak - SILENT and spot.seconds - self._peak >= SILENT
         return spot.seconds >= self._peak - DISORDER and not corrected
+
+    def _is_another_clock(self, spot: Spot) -> bool:
+        """About the time that was quoted before: more than one line is from there."""
+        return -DISORDER <= spot.seconds - self._quoted < SILENT
 
     def _drop(self, now: float) -> None:
         """A line from within a silence: somebody did print then, or clocks differ, or the line before only quoted a time."""

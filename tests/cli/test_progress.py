@@ -247,7 +247,9 @@ def line(width: int, name: str = "node1/engine.log", *, piped: int = 0, over: bo
         (76, "reading  ━━━━╸━━━━━━━━━━━   3.0/10.0 GB  50.0 MB/s  2:20 left  node1/…ne.log"),
         (40, " 3.0/10.0 GB  50.0 MB/s  2:20 left"),
         (41, "━╸━━━   3.0/10.0 GB  50.0 MB/s  2:20 left"),
-        (20, " 3.0/10.0 GB  50.0 MB"),
+        (23, " 3.0/10.0 GB  50.0 MB/s"),
+        (20, "━╸━━━━   3.0/10.0 GB"),
+        (5, ""),
     ],
 )
 def test_a_line_of_any_width(width, expected):

@@ -154,6 +154,13 @@ def test_clocks_go_wrong(seconds: tuple[float, ...], lines: list[int]) -> None:
     assert [line for line, _ in found([stamped(moment) for moment in seconds])] == lines
 
 
+def test_two_clocks_that_print_by_turns_are_no_silences() -> None:
+    """Of two processes whose clocks are 40 seconds apart nobody is silent, though only some lines are looked at; then both are."""
+    turns = [stamped(n / 10 + ahead) for n in range(3000) for ahead in (0, 40)]
+    assert found(turns, range(0, 6000, 700)) == []
+    assert found([*turns, stamped(700), stamped(701)], range(0, 6000, 700)) == [(6000, 0)]
+
+
 def test_midnight_is_no_gap() -> None:
     """A time of day starts anew at midnight; what was silent before and after it is known."""
     lines = [stamped(moment, "clock") for moment in (4000, 4060, 4199, 4201, 4300)]
