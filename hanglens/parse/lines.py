@@ -240,11 +240,14 @@ def _may_match(expression: str, text: str) -> bool:
 _literals = cache(required_literals)
 
 
+_speaker = lru_cache(1 << 10)(Speaker)  # a log has few
+
+
 def _merge(speaker: Speaker, groups: Groups) -> Speaker:
     host, pid, rank, tag = groups.get("host"), groups.get("pid"), groups.get("rank"), (groups.get("tag") or "").strip()
     if not (host or pid or rank or tag):
         return speaker
-    return Speaker(
+    return _speaker(
         host or speaker.host, int(pid) if pid else speaker.pid, int(rank) if rank else speaker.rank, tag or speaker.tag,
     )  # fmt: skip
 

@@ -6,7 +6,8 @@ import io
 from collections import deque
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from functools import lru_cache
+from typing import TYPE_CHECKING, BinaryIO
 
 from hanglens.chunks import Chunk, chunks
 from hanglens.expressions import search
@@ -18,6 +19,9 @@ from hanglens.parse.late import LateLines
 from hanglens.parse.lines import Line, read_line, states
 from hanglens.parse.silences import Silences
 from hanglens.scan import Pattern
+
+if TYPE_CHECKING:
+    from regex import Match
 
 KEEP = 60  # events of one pattern and file that are kept from its beginning, and as many from its end
 LATE = 4 * KEEP  # lines with its literals at the end of the file among which these are looked for
@@ -97,8 +101,11 @@ class _Reading:
     def recognised(self, line: Line, patterns: Collection[Pattern], chunk: Chunk, at: int) -> list[Event]:
         """The events that these patterns make of a line."""
         segments = [segment for segment in (_segments(line) if patterns else ()) if _speaks(segment)]
-        found = (_recognise(pattern, segment, self.place.file, chunk, at) for segment in segments for pattern in patterns)
-        return [event for event in found if event]
+        found = [
+            (pattern, segment, match) for segment in segments for pattern in patterns if (match := _match(pattern, segment, chunk, at))
+        ]
+        context = _context(chunk, at) if found else ()
+        return [_event(pattern, segment, match, self.place.file, context) for pattern, segment, match in found]
 
     def end(self) -> None:
         """The file has ended: look at the lines that were put off, now that it is known which are the last ones."""
@@ -196,19 +203,21 @@ def _segments(line: Line) -> list[Line]:
     return [read_line(part, line.number) for part in states(body)]
 
 
-def _recognise(pattern: Pattern, line: Line, file: str, chunk: Chunk, at: int) -> Event | None:
+def _match(pattern: Pattern, line: Line, chunk: Chunk, at: int) -> Match[str] | None:
     if (pattern.sources and line.source not in pattern.sources) or (pattern.level and line.level != pattern.level):
         return None
     message = line.message[:SEARCHED]
     found = search(pattern.expression, message)
     if found is None and pattern.wraps:
         found = search(pattern.expression, message.rstrip() + "".join(part.strip() for part in _next_lines(chunk, at)))
-    if found is None:
-        return None
-    fields = {name: value for name, value in found.groupdict().items() if value is not None}
+    return found
+
+
+def _event(pattern: Pattern, line: Line, found: Match[str], file: str, context: tuple[str, ...]) -> Event:
     return Event(
-        name=pattern.name, source=line.source, text=_cut(line.raw.rstrip("\r\n"), found.group(0)), ref=SourceRef(file, line.number),
-        level=line.level, time=line.time, speaker=line.speaker, fields=fields, context=_context(chunk, at),
+        name=pattern.name, source=line.source, text=_shared(_cut(line.raw.rstrip("\r\n"), found.group(0))),
+        ref=SourceRef(file, line.number), level=line.level, time=line.time, speaker=line.speaker,
+        fields={name: value for name, value in found.groupdict().items() if value is not None}, context=context,
     )  # fmt: skip
 
 
@@ -224,7 +233,13 @@ def _cut(raw: str, match: str, width: int = 500) -> str:
 def _context(chunk: Chunk, at: int) -> tuple[str, ...]:
     above = chunk.before(at).rsplit(b"\n", 1 + CONTEXT)[:-1][-CONTEXT:]
     below = chunk.after(at).removesuffix(b"\n").split(b"\n", 1 + CONTEXT)[: 1 + CONTEXT]
-    return tuple(line[:500].decode("utf-8", "replace").rstrip("\r") for line in (*above, *below))
+    return tuple(_shared(line[:500].decode("utf-8", "replace").rstrip("\r")) for line in (*above, *below))
+
+
+@lru_cache(1 << 10)
+def _shared(text: str) -> str:
+    """The same text: a line is the context of its neighbours, and maybe one of the last lines too, and need not be kept for each."""
+    return text
 
 
 def _next_lines(chunk: Chunk, at: int) -> list[str]:
@@ -244,7 +259,9 @@ def _last_lines(tail: bytes, last: int, file: str) -> list[Event]:
     numbered = [(last - len(raws) + 1 + n, raw) for n, raw in enumerate(raws) if raw.strip()][-TAIL_LINES:]
     lines = [read_line(raw.decode("utf-8", "replace"), number) for number, raw in numbered]
     return [
-        Event("tail", line.source, line.raw.rstrip("\r\n")[:500], SourceRef(file, line.number), line.level, line.time, line.speaker)
+        Event(
+            "tail", line.source, _shared(line.raw.rstrip("\r\n")[:500]), SourceRef(file, line.number), line.level, line.time, line.speaker
+        )
         for line in lines
         if line.text.strip()
     ]

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,15 @@ def test_a_fault_of_our_own_is_no_traceback(monkeypatch, capsys):
     assert "a fault of our own: ZeroDivisionError" in capsys.readouterr().err
     with pytest.raises(ZeroDivisionError):
         main(["-vv", "schema"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_is_no_fault_of_our_own():
+    """What cannot be written to standard output is told as that, with the next step, and nothing else is."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "hanglens", "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "hanglens: cannot write to standard output: No space left on device; make room, or write elsewhere with -o\n"
 
 
 def test_schema_describes_the_json(capsys):

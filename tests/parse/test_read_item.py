@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hanglens.bundle import open_evidence
 from hanglens.errors import InputError
 from hanglens.model import Parsed
 from hanglens.parse.dump_readers import DumpReaders
 from hanglens.parse.files import read_item
 from hanglens.parse.kinds import build_index
+from hanglens.reading import read_evidence
 from hanglens.scan import Pattern
 
 INDEX = build_index([Pattern("mark", "mark it")])
@@ -131,6 +134,23 @@ def test_what_cannot_be_read_is_a_gap(error: Exception) -> None:
     parsed = read_item("a.log", 10, Failing(io.BytesIO(b"mark it\n")), lambda: INDEX, DumpReaders(1))()
     assert [(gap.what, str(error) in gap.why) for gap in parsed.gaps] == [("a.log", True)]
     assert [about.kind for about in parsed.inputs] == ["unreadable"]
+
+
+@pytest.mark.parametrize("lines", [10, 200_000])
+def test_a_dump_with_a_log_below_it_is_read_to_its_end(lines: int) -> None:
+    """What begins as a stack dump may be a log of any length; its lines have their numbers."""
+    parsed = read((DUMP + "healthy\n" * lines + "mark it\n").encode())
+    assert [frame.function for frame in parsed.stacks[0].frames] == ["main"]
+    assert [event.ref.line for event in parsed.events] == [lines + 6]
+
+
+def test_a_dump_that_is_cut_off_is_a_dump_with_a_gap(tmp_path: Path) -> None:
+    """The stacks that stand before damage are read, and the damage is told."""
+    dumps = "".join(DUMP.replace("Process 12", f"Process {pid}") for pid in range(10, 3000))
+    (tmp_path / "pyspy.txt.gz").write_bytes(gzip.compress(dumps.encode())[:-9])
+    parsed = read_evidence(open_evidence([str(tmp_path)]), lambda: INDEX)
+    assert len(parsed.stacks) > 2000
+    assert [gap.what for gap in parsed.gaps] == ["pyspy.txt.gz"]
 
 
 @given(
