@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from typing import TypeVar
 
 from hanglens.analyze.containers import with_host_pids
@@ -138,12 +139,16 @@ def _with_ranks(parsed: Parsed, scope_of: dict[str, str], chosen: dict[Key, Clai
 
     file_rank = {about.file: of_file(about) for about in parsed.inputs}
 
+    @cache
+    def ranked(speaker: Speaker, rank: int | None) -> Speaker:
+        return replace(speaker, rank=rank)
+
     def of_event(event: Event) -> Event:
         speaker = event.speaker
         claim = chosen.get((scope_of[event.ref.file], speaker.pid)) if speaker.pid is not None else None
         rank = speaker.rank if speaker.rank is not None else claim.rank if claim else tag_rank(speaker.tag)
         rank = rank if rank is not None else file_rank.get(event.ref.file)
-        return event if rank == speaker.rank else replace(event, speaker=replace(speaker, rank=rank))
+        return event if rank == speaker.rank else replace(event, speaker=ranked(speaker, rank))
 
     inputs = (replace(about, rank=file_rank[about.file], tail=tuple(map(of_event, about.tail))) for about in parsed.inputs)
     return replace(
