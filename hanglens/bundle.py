@@ -51,7 +51,7 @@ def open_evidence(
     """The files under `paths`, which are one incident; `-` is standard input (`stdin`, by default the process's own).
 
     With several paths, each one's items stand under its name, so that hosts stay apart. A path given twice is read once.
-    Standard input is read to its end and closed. `meter` counts what is read.
+    Standard input is closed when it has been read. `meter` counts what is read.
 
     Raises:
         UsageError: a path does not exist. It is raised by this call, before anything is read.
@@ -126,7 +126,7 @@ class _Reader:
             yield damaged(name, error)
 
     def _piped(self, name: str, pipe: BinaryIO, inside: str) -> Iterator[Item | Gap]:
-        metered = self._budget.metered(name, 0)
+        metered = self._budget.metered(name)
 
         def check(read: int) -> Gap | None:
             self._meter.at(read)
@@ -193,8 +193,8 @@ class _Reader:
             elif kind == "zip":
                 yield from (self._zip if content.in_place else self._copied_zip)(stream, size, inside, depth + 1)
             else:
-                inflated = Content(content.path, inflate(kind, stream), self._budget.metered(content.path, size))
-                yield from self._read(inflated, -1, inside, depth + 1)
+                check = self._budget.metered(content.path, lambda: content.given if size < 0 else size)
+                yield from self._read(Content(content.path, inflate(kind, stream), check), -1, inside, depth + 1)
 
     def _admit(self, inside: str, name: str, size: int, why_not: str) -> tuple[str, Gap | None]:
         path, refusal = admit(inside, name, why_not)
@@ -260,7 +260,8 @@ class _Reader:
                 return
             size = copy.tell()
             copied(size)
+            if content.fault:
+                yield content.fault  # and no list of members, which stands at the end
+                return
             whole = Window(cast(BinaryIO, copy), 0, size, self._meter.at)
             yield from self._zip(Stream(Content(content.path, whole, in_place=True)), size, inside, depth)
-            if content.fault:
-                yield content.fault

@@ -71,8 +71,8 @@ class Budget:
         """A Gap if one file of `size` bytes is more than is read."""
         return over(path, "member_bytes", self.limits.member_bytes) if size > self.limits.member_bytes else None
 
-    def metered(self, path: str, compressed: int) -> Check:
-        """Holds a stream of unknown length to the limits."""
+    def metered(self, path: str, compressed: Callable[[], int] = lambda: 0) -> Check:
+        """Holds a stream of unknown length to the limits; `compressed` says of how many bytes it is made, as far as that is known."""
         before = 0
 
         def check(read: int) -> Gap | None:
@@ -80,7 +80,7 @@ class Budget:
             self._bytes, before = self._bytes + read - before, read
             if self._bytes > self.limits.total_bytes:
                 return over(path, "total_bytes", self.limits.total_bytes)
-            return self.over_ratio(path, read, compressed)
+            return self.over_ratio(path, read, compressed())
 
         return check
 

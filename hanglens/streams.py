@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 HEAD = 4096  # the first bytes of a file, which io.BufferedReader.peek of a Stream shows; enough for every magic number
-BITE = 16 << 10  # compressed bytes that a decoder gets at once; what it made of them is lost where it finds them damaged
+BITE = 16 << 10  # bytes that a decoder gets, and gives, at once; what it made of them is lost where it finds them damaged
 XZ_MEMORY = 256 << 20  # `xz -9` needs 65 MiB
 
 MAGIC = ((0, b"\x1f\x8b\x08", "gzip"), (0, b"\xfd7zXZ\x00", "xz"), (0, b"\x28\xb5\x2f\xfd", "zstd"), (0, b"BZh", "bzip2"),
@@ -59,9 +59,9 @@ def damaged(path: str, error: BaseException) -> Gap:
 
 
 class Content(io.RawIOBase):
-    """The bytes of `source`, ending early at damage or at a limit; `fault` then says why. `in_place`: it seeks cheaply.
+    """The bytes of `source`, ending early at damage or at a limit; `fault` then says why. `given` counts them.
 
-    It does not raise: tarfile and io.BufferedReader would drop the good bytes that they hold when a read raises.
+    `in_place`: it seeks cheaply. It does not raise: tarfile and io.BufferedReader would drop the good bytes that they hold.
     """
 
     def __init__(self, path: str, source: BinaryIO | io.RawIOBase, check: Check = lambda _read: None, *, in_place: bool = False) -> None:
@@ -69,7 +69,7 @@ class Content(io.RawIOBase):
         self.fault: Gap | None = None
         self._source, self._check = source, check
         self._read = cast("Callable[[WriteableBuffer], int]", getattr(source, "readinto1", None) or cast(io.RawIOBase, source).readinto)
-        self._given = self._most = 0
+        self.given = self._most = 0
 
     def limit(self, most: int) -> None:
         """End after so many bytes."""
@@ -103,13 +103,13 @@ class Content(io.RawIOBase):
         except FAULTS as error:
             self.fault = damaged(self.path, error)
             return 0
-        self._given += read
+        self.given += read
         self._judge()
         return 0 if self.fault else read
 
     def _judge(self) -> None:
-        too_large = self._most and self._given > self._most
-        self.fault = self.fault or (over(self.path, "member_bytes", self._most) if too_large else self._check(self._given))
+        too_large = self._most and self.given > self._most
+        self.fault = self.fault or (over(self.path, "member_bytes", self._most) if too_large else self._check(self.given))
 
     def close(self) -> None:
         if not self.closed:
@@ -205,7 +205,7 @@ class _Inflated(io.RawIOBase):
                 bite, self._rest = self._rest or self._source.read(BITE), b""
                 if not bite:
                     raise EOFError("its end is missing")
-            data = frame.decompress(bite, most)
+            data = frame.decompress(bite, min(most, BITE))
             if frame.eof:
                 self._rest, self._frame = frame.unused_data, None
             if data:

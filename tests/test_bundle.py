@@ -453,6 +453,22 @@ def test_a_compressed_file_that_is_cut_off_gives_its_good_bytes_first(tmp_path: 
         item.stream.read()
 
 
+def test_bytes_before_a_wrong_checksum_are_given(tmp_path: Path) -> None:
+    """Of a small file too: it is not lost whole because its last bytes are wrong."""
+    text = b"".join(b"%d words\n" % number for number in range(4000))
+    data = bytearray(gzip.compress(text))
+    data[-6] ^= 1
+    found = evidence(save(tmp_path / "x.gz", bytes(data)))
+    assert text.startswith(found.texts["x.gz"])
+    assert len(found.texts["x.gz"]) >= len(text) // 2
+
+
+def test_a_zip_on_a_pipe_that_is_cut_off_is_one_gap() -> None:
+    """There is nothing to be read of it, and it is told once."""
+    found = evidence("-", stdin=io.BytesIO(gzip.compress(ARCHIVES["zip"])[:-CUT]))
+    assert (found.texts, list(found.gaps)) == ({}, ["stdin"])
+
+
 def test_a_corrupt_gzip_says_so_when_it_is_read(tmp_path: Path) -> None:
     """A checksum that does not fit makes the last read raise."""
     data = bytearray(gzip.compress(b"text"))
@@ -529,6 +545,8 @@ def test_a_bomb_stops_at_the_ratio(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "ratio = 100" in found.gaps["a/tar"]
     assert "ratio = 100" in found.gaps["a/zip"]
     assert found.texts["a/z.log"] == b"z"
+    piped = evidence("-", stdin=io.BytesIO(bomb), limits=Limits(ratio=100))
+    assert "ratio = 100" in piped.gaps["stdin"]
 
 
 @pytest.mark.parametrize("kind", ["tar", "zip", "folder", "tar.gz"])

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hanglens.analyze.stacks import describe
-from hanglens.model import Event, Parsed, SourceRef, Stack
+from hanglens.model import Event, Parsed, Stack
 
 Key = tuple[str, int]  # the folder that stands for a host, where several were given, and the pid
 
+_STATEMENTS = ("nccl.init", "torch.world", "lmdeploy.rank")  # in which a process says which rank it is
 _TP_TAG = re.compile(r"(?:^|_|\s)TP(\d+)")
 _SPAWN_HANDLE = re.compile(r"spawn_main\(.*?pipe_handle=(\d+)")
 _EARLY_SPAWN = re.compile(r"_start_tp_process|_tp_model_loop")  # LMDeploy to 0.7.1: the parent is rank 0
@@ -49,9 +50,7 @@ def resolve(claims: list[Claim]) -> dict[Key, Claim]:
 
 def claims(parsed: Parsed, world: int | None, scope_of: dict[str, str], pid_of_group: dict[str, int]) -> Iterator[Claim]:
     """Everything that the evidence says of which process is which rank."""
-    yield from _of_last_run(
-        [(event.ref, claim) for event in parsed.events for claim in _from_event(event, world, scope_of[event.ref.file])]
-    )
+    yield from _of_last_run([(event, claim) for event in parsed.events for claim in _from_event(event, world, scope_of[event.ref.file])])
     for process in parsed.processes:
         if process.pid is not None and process.rank is not None:
             yield Claim((scope_of[process.ref.file], process.pid), process.rank, process.how_known, 6, host=process.host)
@@ -68,17 +67,22 @@ def claims(parsed: Parsed, world: int | None, scope_of: dict[str, str], pid_of_g
     yield from _from_files(parsed, scope_of, pid_of_group)
 
 
-def _of_last_run(told: list[tuple[SourceRef, Claim]]) -> Iterator[Claim]:
-    """What logs say, but for processes that were silent in a log before another one began to speak there as the same rank: a restart."""
-    spoke: dict[tuple[str, int], dict[Key, tuple[int, int]]] = defaultdict(dict)  # first and last line
-    for ref, claim in told:
-        line, spoken = ref.line or 0, spoke[ref.file, claim.rank]
-        first, last = spoken.get(claim.key, (line, line))
-        spoken[claim.key] = min(first, line), max(last, line)
-    for ref, claim in told:
-        spoken = spoke[ref.file, claim.rank]
-        if not any(first > spoken[claim.key][1] for first, _ in spoken.values()):
-            yield claim
+def _of_last_run(told: list[tuple[Event, Claim]]) -> Iterator[Claim]:
+    """What logs say, but for a process that was restarted: another one said later, in the same log and the same words, that it is the rank.
+
+    A process that merely speaks later may be a child or a monitor of one that hangs, and is silent.
+    """
+    stated: dict[tuple[str, str, int], dict[Key, tuple[int, int]]] = defaultdict(dict)  # first and last line
+    for event, claim in told:
+        if event.name in _STATEMENTS:
+            line, lines = event.ref.line or 0, stated[event.ref.file, event.name, claim.rank]
+            first, last = lines.get(claim.key, (line, line))
+            lines[claim.key] = min(first, line), max(last, line)
+    gone = set()
+    for (file, _, rank), lines in stated.items():
+        latest = max(first for first, _ in lines.values())
+        gone |= {(file, rank, key) for key, (_, last) in lines.items() if last < latest}
+    yield from (claim for event, claim in told if (event.ref.file, claim.rank, claim.key) not in gone)
 
 
 def _from_event(event: Event, world: int | None, scope: str) -> Iterator[Claim]:

@@ -35,8 +35,9 @@ def read_item(
             stream.read(len(_UTF8))
         head = stream.peek(HEAD)[:HEAD]
         if is_flight_recorder(head):
-            reading = dumps.read(load_dump(stream, size), place, size)
-            return lambda: with_input(reading(), place, "flight recorder", size)
+            data = load_dump(stream, size)
+            reading, length = dumps.read(data, place, size), max(size, len(data))
+            return lambda: with_input(reading(), place, "flight recorder", length)
         begun = stream.read(LARGEST) if is_pyspy_file(head) else b""
         stacks = read_pyspy_file(begun, place, index()) if begun and _ends(stream) else None
         if stacks:
@@ -46,7 +47,7 @@ def read_item(
         parsed = read_kind(place, size, head, cast(BinaryIO, Again(begun, stream)) if begun else stream, index)
     except (HangLensError, OSError) as error:
         gap = Gap(path, str(error), "collect the file again, or unpack it and check it")
-        parsed = Parsed(gaps=(gap,), inputs=(input_of(place, "unreadable", size),))
+        parsed = Parsed(gaps=(gap,), inputs=(input_of(place, "unreadable", max(size, 0)),))
     return lambda: parsed
 
 

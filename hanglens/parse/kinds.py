@@ -51,6 +51,12 @@ _EMPTY = (  # files that mean something by being empty: how their name looks, wh
 )  # fmt: skip
 LARGEST_DOCUMENT = 256 << 20  # a JSON document is read whole; a larger one is no dump of ours
 
+_DOCUMENTS = (
+    (pyspy.is_pyspy_json, pyspy.parse_pyspy_json, "py-spy JSON"),
+    (manifest.is_manifest, manifest.parse_manifest, "bundle manifest"),
+    (is_ras_json, parse_ras_json, "NCCL RAS JSON"),
+)
+
 _BLOCKS = (*pyspy.BLOCKS, *gdb.BLOCKS, *tracebacks.BLOCKS, *ras.BLOCKS, *smi.BLOCKS, *host.BLOCKS, *threads.BLOCKS, *environment.BLOCKS)
 _PATTERNS = (*nccl.PATTERNS, *torch.PATTERNS, *lmdeploy.PATTERNS, *engines.PATTERNS, *kernel.PATTERNS)
 
@@ -64,21 +70,20 @@ def build_index(rule_patterns: Iterable[Pattern]) -> PatternIndex:
 def read_kind(place: Place, size: int, head: bytes, stream: BinaryIO, index: Callable[[], PatternIndex]) -> Parsed:
     """Read a file by what its first bytes show. Raises only what the stream raises."""
     if gap := _empty(place, head):
-        return Parsed(gaps=(gap,), inputs=(input_of(place, "unreadable", size),))
-    if pyspy.is_pyspy_json(head):
-        return with_input(pyspy.parse_pyspy_json(stream.read(LARGEST_DOCUMENT), place), place, "py-spy JSON", size)
-    if manifest.is_manifest(head):
-        return with_input(manifest.parse_manifest(stream.read(LARGEST_DOCUMENT), place), place, "bundle manifest", size)
-    if is_ras_json(head):
-        return with_input(parse_ras_json(stream.read(LARGEST_DOCUMENT), place), place, "NCCL RAS JSON", size)
+        return Parsed(gaps=(gap,), inputs=(input_of(place, "unreadable", max(size, len(head))),))
+    for is_one, parse, name in _DOCUMENTS:
+        if is_one(head):
+            data = stream.read(LARGEST_DOCUMENT)
+            return with_input(parse(data, place), place, name, max(size, len(data)))
     kind = proc.sniff_proc(head, place.file)
     if kind:
-        return with_input(proc.parse_proc(kind, stream.read(proc.LONGEST), place), place, f"/proc {kind}", size)
+        data = stream.read(proc.LONGEST)
+        return with_input(proc.parse_proc(kind, data, place), place, f"/proc {kind}", max(size, len(data)))
     if head.startswith(_UTF16):
         stream = codecs.EncodedFile(stream, "utf-8", "utf-16", "replace")
     elif _is_binary(head):
         gap = Gap(place.file, "binary, and no kind that is known; nothing of it was read", "leave it out, or give it as text")
-        return Parsed(gaps=(gap,), inputs=(input_of(place, "unknown", size),))
+        return Parsed(gaps=(gap,), inputs=(input_of(place, "unknown", max(size, len(head))),))
     return read_text(stream, place, index())
 
 

@@ -52,33 +52,33 @@ class LateLines:
         if len(self._parts) == 2 * MOST_CHUNKS:
             self._let_go()
 
-    def last(self) -> Lines:
-        """Of each pattern the last lines that it may match, the last one first."""
-        return self._last(self._parts, self._lines)
+    def last(self, most: int) -> Lines:
+        """Of each pattern so many of the last lines that it may match, the last one first, as far as they are still there."""
+        return self._last(self._parts, self._lines, most)
 
     def _let_go(self) -> None:
         """Of the older parts keep the lines that may be among the last."""
         older, self._parts = self._parts[:MOST_CHUNKS], self._parts[MOST_CHUNKS:]
-        newer = self._last(self._parts, {})
+        newer = self._last(self._parts, {}, self._most)
         enough = {name for name, lines in newer.items() if len(lines) == self._most}
         alone = {(id(chunk), at): chunk for lines in self._lines.values() for chunk, at in lines}
         kept: Lines = {}
-        for name, lines in self._last(older, self._lines, enough).items():
+        for name, lines in self._last(older, self._lines, self._most, enough).items():
             for chunk, at in lines[: self._most - len(newer.get(name, ()))]:
                 window = alone.get((id(chunk), at)) or alone.setdefault((id(chunk), at), chunk.window(at))
                 kept.setdefault(name, []).append((window, 0))
         self._lines = kept
 
-    def _last(self, parts: Sequence[_Part], above: Lines, without: set[str] | None = None) -> Lines:
+    def _last(self, parts: Sequence[_Part], above: Lines, most: int, without: set[str] | None = None) -> Lines:
         """The last lines of each pattern in some parts, and of those that stand above them."""
         found: Lines = {}
         for part in reversed(parts):
-            lacking = {name for name in part.wanted if len(found.get(name, ())) < self._most} - (without or set())
+            lacking = {name for name in part.wanted if len(found.get(name, ())) < most} - (without or set())
             part.look_up(lacking, self._scanner)
             for name in sorted(lacking):
                 lines = found.setdefault(name, [])
-                lines += ((part.chunk, at) for at in reversed(part.starts[name][len(lines) - self._most :]))
+                lines += ((part.chunk, at) for at in reversed(part.starts[name][len(lines) - most :]))
         for name in above.keys() - (without or set()):
             lines = found.setdefault(name, [])
-            lines += above[name][: self._most - len(lines)]
+            lines += above[name][: most - len(lines)]
         return found

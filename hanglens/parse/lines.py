@@ -36,11 +36,10 @@ class _Prefixes:
     def match(self, text: str) -> tuple[int, re.Match[str]] | None:
         """Which one it is, counted from 0, and its match."""
         found = self._any.match(text, 0, LONGEST_PREFIX)
-        if found is None or not found.lastindex:
+        if found is None:
             return None
-        which = found.lastindex - 1
-        exact = _compiled(self._expressions[which]).match(text, 0, LONGEST_PREFIX)
-        return (which, exact) if exact else None
+        which = (found.lastindex or 1) - 1
+        return which, _compiled(self._expressions[which]).match(text, 0, LONGEST_PREFIX) or found
 
 
 @cache
@@ -234,7 +233,8 @@ def _by_content(message: str, tag: str) -> str:
 
 def _may_match(expression: str, text: str) -> bool:
     """To look for constants is several times as fast as to try the expression."""
-    return any(literal in text for literal in _literals(expression))
+    literals = _literals(expression)
+    return not literals or any(literal in text for literal in literals)
 
 
 _literals = cache(required_literals)

@@ -99,11 +99,11 @@ class Silences:
     def _with_next(self, known: Sequence[Spot], last: Spot | None) -> Iterator[Spot]:
         """These lines, and below a jump the next few: where two clocks write into one log, the other one is back soon."""
         for number, spot in enumerate(known):
-            yield spot
-            if last and spot.seconds - last.seconds >= SILENT:
-                below = known[number + 1].at if number + 1 < len(known) else self._size
-                yield from islice(self._down(spot, below), NEXT)
-            last = spot
+            jumped = last is not None and spot.seconds - last.seconds >= SILENT
+            below = known[number + 1].at if number + 1 < len(known) else self._size
+            looked_at = [spot, *islice(self._down(spot, below), NEXT if jumped else 0)]
+            yield from looked_at
+            last = looked_at[-1]
 
     def _down(self, spot: Spot, stop: int) -> Iterator[Spot]:
         """The stamped lines below one."""

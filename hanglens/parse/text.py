@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from regex import Match
 
 KEEP = 60  # events of one pattern and file that are kept from its beginning, and as many from its end
-LATE = 4 * KEEP  # lines with its literals at the end of the file among which these are looked for
+LATE = 4 * KEEP  # lines with its literals at the end of the file that are kept to look for these
+TRIED = 40 * KEEP  # and of those so many, where the end of the file is still there
 TAIL_BYTES = 64 << 10
 TAIL_LINES = 300
 CONTEXT = 2
@@ -111,7 +112,7 @@ class _Reading:
         """The file has ended: look at the lines that were put off, now that it is known which are the last ones."""
         self.end_block()
         read: dict[tuple[int, int], Line] = {}
-        for name, places in self.late.last().items():
+        for name, places in self.late.last(TRIED).items():
             pattern, events = self.index.patterns[name], list[Event]()
             for chunk, at in places:
                 raw = chunk.data[at : chunk.line_end(at)].decode("utf-8", "replace")

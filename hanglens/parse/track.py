@@ -66,7 +66,7 @@ class Track:
         self._jump: tuple[Spot, bool] | None = None  # what stands before the last line, if that is far ahead, and whether it is unsure
         self._counted = Piece(0, b"", 1), 0, 1
         self._peak = _NEVER  # from where the clock was set back
-        self._quoted = _NEVER  # the time of the last line that was left out
+        self._quoted, self._quotes = _NEVER, 0  # the time of the last line that was left out, and how many were from about there
 
     def step(self, spot: Spot, *, unsure: bool) -> None:
         """The next stamped line. `unsure`: what stands above it, since the last one, may have been printed at any time."""
@@ -74,12 +74,13 @@ class Track:
         if last and spot.seconds < last.seconds - DISORDER:
             self._drop(spot.seconds)
             if jump and spot.seconds >= jump[0].seconds - DISORDER:
+                self._quotes = self._quotes + 1 if self._near_quoted(last) else 1
                 self._quoted = last.seconds
                 last, unsure = jump[0], jump[1] or unsure
             else:
                 self._peak = max(self._peak, last.seconds)
         self._jump = (last, unsure) if last and spot.seconds - last.seconds >= SILENT else None
-        if last and self._jump and not (unsure or self._comes_back(last, spot) or self._is_another_clock(spot)):
+        if last and self._jump and not (unsure or self._comes_back(last, spot) or (self._quotes > 1 and self._near_quoted(spot))):
             self._add(last, spot)
         if spot.seconds >= self._peak - DISORDER:
             self._peak = _NEVER
@@ -109,8 +110,8 @@ class Track:
         corrected = last.seconds > self._peak - SILENT and spot.seconds - self._peak >= SILENT
         return spot.seconds >= self._peak - DISORDER and not corrected
 
-    def _is_another_clock(self, spot: Spot) -> bool:
-        """About the time that was quoted before: more than one line is from there."""
+    def _near_quoted(self, spot: Spot) -> bool:
+        """Whether it is from about the time of the line that was left out. When that has happened twice, another clock writes there."""
         return -DISORDER <= spot.seconds - self._quoted < SILENT
 
     def _drop(self, now: float) -> None:

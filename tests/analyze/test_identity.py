@@ -78,11 +78,12 @@ def spoke(pid: int, *lines: int, rank: int = 1, file: str = "job.log") -> list[E
         ([*spoke(11, 1, 7), *spoke(21, 6, 9)], {1: 11}),
         ([*spoke(11, 1, 5), *spoke(21, 6, 9, file="other.log")], {1: 11}),
         ([*spoke(11, 1, 5), *spoke(21, 6, 9, rank=2)], {1: 11, 2: 21}),
+        ([*spoke(11, 1, 5), event("x", pid=21, rank=1, line=9)], {1: 11}),
     ],
-    ids="restarted twice both-at-once two-logs two-ranks".split(),
+    ids="restarted twice both-at-once two-logs two-ranks child".split(),
 )
 def test_a_process_that_was_restarted(values: list[Event], expected: dict[int, int]) -> None:
-    """Of processes that spoke as one rank in one log, one after the other, the last is the rank."""
+    """Of processes that spoke as one rank in one log, one after the other, the last is the rank; a child of it is not."""
     assert ranks(*values) == expected
 
 

@@ -44,7 +44,7 @@ def test_the_last_lines_of_each_are_remembered(lines: list[str], size: int, most
             remembered.add(chunk, {WORDS[which]: frozenset({which}) for which in chunk.hits.ends}, below)
         found = {
             word: [(chunk.number(at), chunk.data[at : chunk.line_end(at)].decode(), chunk.before(at)) for chunk, at in reversed(places)]
-            for word, places in remembered.last().items()
+            for word, places in remembered.last(most).items()
             if places
         }
     holding = {word: [number for number, line in enumerate(lines, 1) if word in line and number > above][-most:] for word in WORDS}
@@ -63,9 +63,9 @@ def test_the_parts_of_a_long_bar_are_lines_of_their_own(monkeypatch: pytest.Monk
     remembered = LateLines(3, scanner)
     for chunk in chunks(io.BytesIO(b"\r".join(b"mark %04d" % n for n in range(30)) + b"\n"), scanner):
         remembered.add(chunk, {"mark": frozenset({0})}, {"mark": -1})
-    parts = [chunk.data for chunk, _ in remembered.last()["mark"]]
+    parts = [chunk.data for chunk, _ in remembered.last(3)["mark"]]
     assert len(set(parts)) == 3
-    assert {chunk.number(at) for chunk, at in remembered.last()["mark"]} == {1}
+    assert {chunk.number(at) for chunk, at in remembered.last(3)["mark"]} == {1}
     assert b"mark 0029" in parts[0]
 
 
@@ -77,6 +77,6 @@ def test_only_few_chunks_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     remembered = LateLines(40, scanner)
     for chunk in chunks(io.BytesIO(data), scanner):
         remembered.add(chunk, {"mark": frozenset({0})} if chunk.hits.ends else {}, {"mark": -1})
-    held = {id(chunk): chunk for chunk, _ in remembered.last()["mark"]}
+    held = {id(chunk): chunk for chunk, _ in remembered.last(40)["mark"]}
     assert len(held) == 40
     assert sum(len(chunk.data) > module.NEAR for chunk in held.values()) < 2 * late.MOST_CHUNKS

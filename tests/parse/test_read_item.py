@@ -136,6 +136,14 @@ def test_what_cannot_be_read_is_a_gap(error: Exception) -> None:
     assert [about.kind for about in parsed.inputs] == ["unreadable"]
 
 
+@pytest.mark.parametrize("file", ["nccl_trace_rank_0", "rank0.pyspy.json", "rank0.proc-status.txt", "rank0.log"])
+def test_the_size_of_what_came_through_a_pipe_is_counted(file: str, fixtures_dir: Path) -> None:
+    """Where nobody could tell the size before, it is known when all has been read."""
+    data = (fixtures_dir / "nccl-missing-rank-watchdog" / "evidence" / file).read_bytes()
+    (about,) = read_item(file, -1, io.BufferedReader(io.BytesIO(data)), lambda: INDEX, DumpReaders(1))().inputs
+    assert about.bytes == len(data)
+
+
 @pytest.mark.parametrize("lines", [10, 200_000])
 def test_a_dump_with_a_log_below_it_is_read_to_its_end(lines: int) -> None:
     """What begins as a stack dump may be a log of any length; its lines have their numbers."""

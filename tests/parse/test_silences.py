@@ -161,6 +161,13 @@ def test_two_clocks_that_print_by_turns_are_no_silences() -> None:
     assert found([*turns, stamped(700), stamped(701)], range(0, 6000, 700)) == [(6000, 0)]
 
 
+@pytest.mark.parametrize("late", [1, 3])
+def test_lines_that_were_flushed_late_hide_no_silence(late: int) -> None:
+    """What was printed before a silence comes out after the first line that follows it: the silence is told, below them."""
+    flushed = [stamped(2 + n) for n in range(late)]
+    assert found([stamped(0), stamped(1), stamped(600), *flushed, stamped(601), stamped(602)]) == [(3 + late, 0)]
+
+
 def test_midnight_is_no_gap() -> None:
     """A time of day starts anew at midnight; what was silent before and after it is known."""
     lines = [stamped(moment, "clock") for moment in (4000, 4060, 4199, 4201, 4300)]

@@ -131,6 +131,12 @@ def test_a_long_line_leaves_numbers_right(monkeypatch: pytest.MonkeyPatch) -> No
     assert parsed.inputs[0].lines == 3
 
 
+def test_what_matches_above_many_lines_that_do_not_is_found_in_a_short_log() -> None:
+    """Lines that only look like it, below the last that matches, do not hide it."""
+    log = "mark 1\n" * KEEP + "mark 2\n" * 5 + "mark none\n" * 6 * KEEP
+    assert len(read(log).events) == KEEP + 5
+
+
 def test_a_long_line_is_cut_around_the_match() -> None:
     """At most 500 characters of a line are cited, and what matched is among them; that the line began before is seen."""
     (event,) = read("a" * 3000 + " mark 7 " + "b" * 3000).events
