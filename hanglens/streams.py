@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 HEAD = 4096  # the first bytes of a file, which io.BufferedReader.peek of a Stream shows; enough for every magic number
-BITE = 16 << 10  # bytes that a decoder gets, and gives, at once; what it made of them is lost where it finds them damaged
+BITE = 256 << 10  # compressed bytes that a decoder gets at once: for each bite threads may have to wait for each other
+SMALL_BITE = 2 << 10  # the same where there is damage: what a decoder made of the bite in which it is, is lost
 XZ_MEMORY = 256 << 20  # `xz -9` needs 65 MiB
 
 MAGIC = ((0, b"\x1f\x8b\x08", "gzip"), (0, b"\xfd7zXZ\x00", "xz"), (0, b"\x28\xb5\x2f\xfd", "zstd"), (0, b"BZh", "bzip2"),
@@ -171,13 +172,15 @@ DECODERS: dict[str, Callable[[], _Decoder]] = {
 class _Inflated(io.RawIOBase):
     """All frames of a compressed stream, one after the other.
 
-    The libraries' own file objects drop what they hold when they come to damage.
+    The libraries' own file objects drop what they hold when they come to damage. A decoder drops what it made of the bite that is
+    damaged: where the source can go back, all is inflated once more in small bites, and what stands before the damage is given.
     """
 
     def __init__(self, decoder: Callable[[], _Decoder], source: BinaryIO) -> None:
         self._decoder, self._source = decoder, source
         self._frame: _Decoder | None = None
         self._rest = b""  # compressed, behind the last frame
+        self._bite, self._given, self._again = BITE, 0, 0  # of what was given, so many bytes come once more
         self._error: Exception | None = None  # met behind good bytes, which are given first
 
     def readable(self) -> bool:
@@ -196,16 +199,32 @@ class _Inflated(io.RawIOBase):
         return filled
 
     def _some(self, most: int) -> bytes:
-        """At most so many bytes; none at the end."""
+        """At most so many bytes that were not given yet; none at the end."""
         if self._error:
             raise self._error
+        while True:
+            try:
+                data = self._decoded(min(most, 8 * self._bite))
+            except FAULTS as error:
+                if self._bite == SMALL_BITE or isinstance(error, (EOFError, BundleError)) or not self._source.seekable():
+                    raise
+                self._source.seek(0)
+                self._frame, self._rest, self._bite, self._again = None, b"", SMALL_BITE, self._given
+                continue
+            new = data[self._again :]
+            self._again -= len(data) - len(new)
+            self._given += len(new)
+            if new or not data:
+                return new
+
+    def _decoded(self, most: int) -> bytes:
         while self._frame or self._begins():
             frame, bite = cast(_Decoder, self._frame), b""
             if frame.needs_input:
-                bite, self._rest = self._rest or self._source.read(BITE), b""
+                bite, self._rest = self._rest or self._source.read(self._bite), b""
                 if not bite:
                     raise EOFError("its end is missing")
-            data = frame.decompress(bite, min(most, BITE))
+            data = frame.decompress(bite, most)
             if frame.eof:
                 self._rest, self._frame = frame.unused_data, None
             if data:
@@ -214,7 +233,7 @@ class _Inflated(io.RawIOBase):
 
     def _begins(self) -> bool:
         """Whether one more frame begins."""
-        while bite := self._rest or self._source.read(BITE):
+        while bite := self._rest or self._source.read(self._bite):
             self._rest = bite.lstrip(b"\0")  # padding between frames is allowed
             if self._rest:
                 self._frame = self._decoder()

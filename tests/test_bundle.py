@@ -40,6 +40,8 @@ COMPRESS: dict[str, Compress] = {
 }
 NOISE = random.Random(7).randbytes(MiB)
 """Bytes that do not compress, so that half of an archive is about half of its members."""
+NUMBERS = b"".join(b"%d words of line %x\n" % (number * 7919 % 99991, number) for number in range(120_000))
+"""Bytes that compress like a log."""
 
 
 class Found:
@@ -455,12 +457,25 @@ def test_a_compressed_file_that_is_cut_off_gives_its_good_bytes_first(tmp_path: 
 
 def test_bytes_before_a_wrong_checksum_are_given(tmp_path: Path) -> None:
     """Of a small file too: it is not lost whole because its last bytes are wrong."""
-    text = b"".join(b"%d words\n" % number for number in range(4000))
-    data = bytearray(gzip.compress(text))
+    data = bytearray(gzip.compress(NUMBERS[:40_000]))
     data[-6] ^= 1
     found = evidence(save(tmp_path / "x.gz", bytes(data)))
-    assert text.startswith(found.texts["x.gz"])
-    assert len(found.texts["x.gz"]) >= len(text) // 2
+    assert NUMBERS.startswith(found.texts["x.gz"])
+    assert len(found.texts["x.gz"]) >= 40_000 - HELD_BACK // 4
+    assert list(found.gaps) == ["x.gz"]
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "zst"])
+@pytest.mark.parametrize("where", [0.3, 0.9])
+def test_what_stands_before_damage_within_a_file_is_given(tmp_path: Path, suffix: str, where: float) -> None:
+    """Up to what one small bite stands for, however large the bites are in which whole files are read; each byte once."""
+    data = bytearray(COMPRESS[suffix](NUMBERS) * 2)
+    at = int(len(data) * where)
+    data[at : at + 8] = bytes(byte ^ 0xFF for byte in data[at : at + 8])
+    found = evidence(save(tmp_path / "x", bytes(data)))
+    good = int(where * 2 * len(NUMBERS)) - 2 * HELD_BACK
+    assert found.texts["x"][:good] == (2 * NUMBERS)[:good]  # below that, what is inflated of damage may be rubbish before it is noticed
+    assert list(found.gaps) == ["x"]
 
 
 def test_a_zip_on_a_pipe_that_is_cut_off_is_one_gap() -> None:

@@ -115,8 +115,10 @@ class _Reading:
         for name, places in self.late.last(TRIED).items():
             pattern, events = self.index.patterns[name], list[Event]()
             for chunk, at in places:
+                if len(events) >= KEEP:
+                    break
                 raw = chunk.data[at : chunk.line_end(at)].decode("utf-8", "replace")
-                if len(events) < KEEP and promising([pattern], raw):
+                if promising([pattern], raw):
                     line = read.get((id(chunk), at)) or read.setdefault((id(chunk), at), read_line(raw, chunk.number(at)))
                     events += reversed(self.recognised(line, [pattern], chunk, at))
             self.kept[name].last.extend(reversed(events))
