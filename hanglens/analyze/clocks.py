@@ -9,7 +9,6 @@ from datetime import datetime, timezone
 
 from hanglens.model import Stamp
 
-_ZONE = re.compile(r"\d(Z|[+-]\d\d:\d\d)$")
 _YEARLESS = re.compile(r"\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?")
 
 
@@ -37,8 +36,7 @@ def _form(stamp: Stamp) -> tuple[bool, bool, bool]:
 
 def _in_utc(stamp: Stamp) -> Stamp:
     """Stamps with an offset can be compared with each other, whatever it is."""
-    zone = _ZONE.search(stamp.text) if stamp.dated else None
-    if zone is None or zone[1] == "Z":
+    if not (stamp.dated and stamp.has_offset) or stamp.text.endswith("Z"):
         return stamp
     return Stamp(stamp_of(datetime.fromtimestamp(stamp.seconds, timezone.utc)).text + "Z", stamp.seconds)
 

@@ -96,13 +96,8 @@ class _Line:
         word, name, room = self._words[over], "" if over else self._meter.name, options.max_width - cell_len(facts)
         parts: list[tuple[Text | ProgressBar, int]] = [(Text(facts), cell_len(facts))] if facts else []
         if (width := min(BAR[1], room - GAP)) >= BAR[0]:
-            parts.insert(
-                0,
-                (
-                    ProgressBar(total=None if over else total, completed=self._looks[-1][1], width=width, finished_style="bar.complete"),
-                    width,
-                ),
-            )
+            bar = ProgressBar(total=None if over else total, completed=self._looks[-1][1], width=width, finished_style="bar.complete")
+            parts.insert(0, (bar, width))
             room -= width + GAP
         if (width := cell_len(word)) + GAP <= room:
             parts.insert(0, (Text(word), width))
