@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -80,12 +80,17 @@ class Lane:
         """The numbers of these."""
         return [self.records.seqs[row] for row in self.open]
 
+    def unended(self, row: int) -> bool:
+        """Whether a row is one of the unfinished; there may be hundreds of thousands, in ascending order."""
+        at = bisect_left(self.open, row)
+        return at < len(self.open) and self.open[at] == row
+
     def finished(self, seq: int) -> bool:
         """Whether the rank went past this number and has finished it; what it does not record any more it has finished."""
         if seq > self.last:
             return False
         row = self.row(seq)
-        return row is None or row not in self.open
+        return row is None or not self.unended(row)
 
 
 @dataclass(frozen=True, slots=True)

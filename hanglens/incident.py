@@ -73,9 +73,12 @@ class Incident:
     members: tuple[Member, ...] = ()
     others: tuple[Member, ...] = ()
     world_size: int | None = None
-    world_known_by: str = ""
     groups: Mapping[str, Group] = field(default_factory=dict)
     several_hosts: bool = False
+
+    def has(self, rank: int) -> bool:
+        """Whether the job can have that rank."""
+        return rank >= 0 and (self.world_size is None or rank < self.world_size)
 
     def member(self, rank: int) -> Member | None:
         """The member of that rank."""

@@ -10,6 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
+from hanglens import number
+
+OUR_FAULT = "a fault of our own"  # how each message about one begins
+
 
 @dataclass(frozen=True, slots=True)
 class SourceRef:
@@ -79,8 +83,12 @@ class Event:
     @property
     def rank(self) -> int | None:
         """The rank that the line speaks of, else the one that printed it."""
-        named = self.fields.get("rank", "")
-        return int(named) if named.isdigit() else self.speaker.rank
+        named = number.rank(self.fields.get("rank"))
+        return self.speaker.rank if named is None else named
+
+    def number(self, field: str) -> int | None:
+        """The whole number in a field; None where the field has none, or an impossible one."""
+        return number.whole(self.fields.get(field))
 
 
 @dataclass(frozen=True, slots=True)
@@ -418,6 +426,19 @@ class Gap:
     why: str
     how_to_collect: str = ""
 
+    @staticmethod
+    def of_fault(what: str, error: Exception) -> Gap:
+        """The gap that a fault in HangLens itself leaves where `what` should have been read."""
+        return Gap(what, f"{OUR_FAULT}: {type(error).__name__}: {str(error)[:200]}; it is left out", "run again with -vv and report it")
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOff:
+    """A rule that was not searched for to the end, and why; nothing may be concluded from it."""
+
+    rule: str
+    why: str
+
 
 @dataclass(frozen=True, slots=True)
 class Silence:
@@ -475,9 +496,10 @@ class Parsed:
     gpu_links: tuple[GpuLink, ...] = ()
     settings: tuple[Setting, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    rules_off: tuple[RuleOff, ...] = ()
 
     @staticmethod
-    def total(parts: list[Parsed]) -> Parsed:
+    def total(parts: Sequence[Parsed]) -> Parsed:
         """The sum of many parts, in their order."""
         columns = {f.name: tuple(x for part in parts for x in getattr(part, f.name)) for f in fields(Parsed)}
         return Parsed(**columns)

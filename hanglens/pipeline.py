@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from hanglens import __version__
 from hanglens.advice import next_evidence, summary
@@ -15,29 +17,76 @@ from hanglens.analyze.stacks import without_twins
 from hanglens.analyze.timeline import timeline
 from hanglens.bundle import Item
 from hanglens.dumps_given import nameless_dumps
+from hanglens.errors import HangLensError
 from hanglens.incident import Incident
 from hanglens.knowledge.load import RulePack
 from hanglens.knowledge.schema import Rule, Snippet
 from hanglens.limits import Limits
-from hanglens.model import Event, Parsed
+from hanglens.model import Event, Gap, Parsed
 from hanglens.parse.index import PatternIndex
 from hanglens.reading import of_several_hosts, read_evidence, read_paths, search_index
 from hanglens.rules.conclude import conclude
 from hanglens.rules.conditions import Observed
 from hanglens.rules.findings import candidates
+from hanglens.searches import Searches, rules_of
 from hanglens.verdict import Confidence, CulpritProcess, Diagnosis, Fact, GapRow
+
+_log = logging.getLogger(__name__)
+MOST_FAULTS = 8  # files that are left out one by one, each after some more reasoning
 
 
 def diagnose(paths: Sequence[str], pack: RulePack, *, limits: Limits | None = None) -> Diagnosis:
     """Diagnose the evidence under `paths`, one incident. Raises as `read_paths` does."""
-    return diagnose_parsed(read_paths(paths, lambda: pack, limits=limits), pack, several_hosts=of_several_hosts(paths))
+    return diagnose_parts(read_paths(paths, lambda: pack, limits=limits), pack, several_hosts=of_several_hosts(paths))
+
+
+def diagnose_parts(parts: Sequence[Parsed], pack: RulePack, *, several_hosts: bool = False) -> Diagnosis:
+    """Diagnose what was read of each file. A file on which the reasoning fails, by a fault of our own, is left out as a Gap.
+
+    Raises:
+        Exception: it fails on many files, or on none.
+    """
+    left = list(parts)
+    for _ in range(MOST_FAULTS):
+        try:
+            return diagnose_parsed(Parsed.total(left), pack, several_hosts=several_hosts)
+        except HangLensError:
+            raise
+        except Exception as error:
+            at = _first_faulty(left, lambda some: diagnose_parsed(Parsed.total(some), pack, several_hosts=several_hosts))
+            if at is None:
+                raise
+            _log.debug("%s", _file_of(left[at]), exc_info=True)
+            left[at] = Parsed(gaps=(Gap.of_fault(_file_of(left[at]), error),), inputs=left[at].inputs)
+    return diagnose_parsed(Parsed.total(left), pack, several_hosts=several_hosts)
+
+
+def _first_faulty(parts: Sequence[Parsed], reason: Callable[[Sequence[Parsed]], object]) -> int | None:
+    """The first of the parts with which the reasoning fails, found by halving; None if it fails without any."""
+
+    def fails(number: int) -> bool:
+        try:
+            reason(parts[:number])
+        except Exception:  # noqa: BLE001  whatever it is, the caller has it
+            return True
+        return False
+
+    at = bisect_left(range(len(parts) + 1), True, key=fails)  # noqa: FBT003  the key is a truth value
+    return at - 1 if 0 < at <= len(parts) else None
+
+
+def _file_of(part: Parsed) -> str:
+    return part.inputs[0].file if part.inputs else part.gaps[0].what if part.gaps else "the evidence"
 
 
 def diagnose_parsed(parsed: Parsed, pack: RulePack, *, several_hosts: bool = False) -> Diagnosis:
     """The reasoning, on what has been read."""
     incident = build_incident(parsed, several_hosts=several_hosts)
     facts = compute_facts(incident)
-    fired = candidates(pack.rules, observe(incident, facts))
+    off = {one.rule: one.why for one in parsed.rules_off}
+    rules = [rule for rule in pack.rules if rule.id not in off]
+    seen = observe(incident, facts, Searches(rules_of((rule.id, expression) for rule in rules for expression in rule.expressions())))
+    fired = candidates(rules, seen)
     conclusion = conclude(fired, facts)
     culprits = conclusion.culprits
     return Diagnosis(
@@ -56,13 +105,13 @@ def diagnose_parsed(parsed: Parsed, pack: RulePack, *, several_hosts: bool = Fal
         stack_groups=rows.stack_groups(incident),
         timeline=timeline(incident),
         environment=environment(incident),
-        gaps=tuple(GapRow(what=gap.what, why=gap.why, how_to_collect=gap.how_to_collect) for gap in incident.parsed.gaps),
+        gaps=tuple(_gaps(incident.parsed.gaps, {**off, **seen.searches.off})),
         next_evidence=next_evidence(conclusion, fired, facts, incident),
         inputs=rows.input_rows(incident),
     )
 
 
-def observe(incident: Incident, facts: dict[str, list[Fact]]) -> Observed:
+def observe(incident: Incident, facts: dict[str, list[Fact]], searches: Searches) -> Observed:
     """What the rules are evaluated on."""
     events: dict[str, list[Event]] = defaultdict(list)
     for event in incident.parsed.events:
@@ -73,9 +122,16 @@ def observe(incident: Incident, facts: dict[str, list[Fact]]) -> Observed:
         facts=facts,
         stacks=[(stack, rank_of_pid.get(stack.pid or 0, stack.rank)) for stack in without_twins(incident.parsed.stacks)],
         tails={about.file: about.tail for about in incident.parsed.inputs if about.tail},
+        searches=searches,
         world_size=incident.world_size,
         cut={file: line for collection in incident.parsed.collections for file, line in collection.cut_logs.items()},
     )
+
+
+def _gaps(gaps: Sequence[Gap], off: Mapping[str, str]) -> Iterator[GapRow]:
+    yield from (GapRow(what=gap.what, why=gap.why, how_to_collect=gap.how_to_collect) for gap in gaps)
+    for rule, why in off.items():
+        yield GapRow(what=f"rule {rule}", why=f"{why}; it is left out", how_to_collect="mend its pattern; try it with: hanglens rules lint")
 
 
 def _processes(incident: Incident, culprits: Sequence[int], pids: Sequence[int]) -> tuple[CulpritProcess, ...]:
@@ -117,7 +173,7 @@ def _fire(rule: Rule, snippet: Snippet, index: PatternIndex) -> Confidence | Non
     """How sure the rule is of the snippet; None if it does not fire."""
     files = {name: text.encode() for name, text in snippet.files.items()}
     items = [Item(name, len(data), io.BufferedReader(io.BytesIO(data))) for name, data in files.items()]
-    parsed = read_evidence(items, lambda: index)
+    parsed = Parsed.total(read_evidence(items, lambda: index))
     incident = build_incident(parsed, several_hosts=False)
-    fired = candidates([rule], observe(incident, compute_facts(incident)))
+    fired = candidates([rule], observe(incident, compute_facts(incident), Searches()))
     return fired[0].finding.confidence if fired else None

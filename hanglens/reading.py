@@ -27,20 +27,21 @@ def read_paths(
     limits: Limits | None = None,
     stdin: BinaryIO | None = None,
     meter: Meter | None = None,
-) -> Parsed:
-    """Read the evidence under `paths`. The rules, which say what texts are searched for, are asked for when the first text comes.
+) -> tuple[Parsed, ...]:
+    """Read the evidence under `paths`, file by file.
 
-    `meter` counts what is read.
+    The rules, which say what texts are searched for, are asked for when the first text comes. `meter` counts what is read.
 
     Raises:
         UsageError: a path does not exist.
         InputError: nothing in them could be read.
     """
-    parsed = read_evidence(open_evidence(paths, limits=limits, stdin=stdin, meter=meter), lambda: search_index(pack()))
-    if not any(about.kind not in ("unknown", "unreadable") for about in parsed.inputs):
-        why = "; ".join(f"{gap.what}: {gap.why}" for gap in parsed.gaps[:3]) or "no file in it"
+    parts = read_evidence(open_evidence(paths, limits=limits, stdin=stdin, meter=meter), lambda: search_index(pack()))
+    if not any(about.kind not in ("unknown", "unreadable") for part in parts for about in part.inputs):
+        gaps = [gap for part in parts for gap in part.gaps]
+        why = "; ".join(f"{gap.what}: {gap.why}" for gap in gaps[:3]) or "no file in it"
         raise InputError(f"nothing readable in the input ({why})", "give log files, stack dumps, a folder or an archive of them")
-    return parsed
+    return parts
 
 
 def search_index(pack: RulePack) -> PatternIndex:
@@ -50,7 +51,7 @@ def search_index(pack: RulePack) -> PatternIndex:
     return build_index(pattern for rule in pack.rules for pattern in rule.patterns())
 
 
-def read_evidence(items: Iterable[Item | Gap], index: Callable[[], PatternIndex]) -> Parsed:
+def read_evidence(items: Iterable[Item | Gap], index: Callable[[], PatternIndex]) -> tuple[Parsed, ...]:
     """Read every file; each item is read, or given to another process, before the next one is taken."""
     index = cache(index)
     parts: list[Callable[[], Parsed]] = []
@@ -60,7 +61,7 @@ def read_evidence(items: Iterable[Item | Gap], index: Callable[[], PatternIndex]
                 parts.append(partial(Parsed, gaps=(item,)))
             else:
                 parts.append(read_item(item.path, item.size, item.stream, index, dumps))
-        return Parsed.total([part() for part in parts])
+        return tuple(part() for part in parts)
 
 
 def of_several_hosts(paths: Sequence[str]) -> bool:

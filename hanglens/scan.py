@@ -39,6 +39,11 @@ class Pattern:
     literals: tuple[str, ...] = ()
     wraps: bool = False
 
+    @property
+    def rule(self) -> str:
+        """The rule that it belongs to; its own name where it belongs to none."""
+        return self.name.partition("#")[0]
+
     def required(self) -> tuple[str, ...]:
         """The literals of which one stands in every line that can match; empty if none can be told."""
         return self.literals or required_literals(self.expression)

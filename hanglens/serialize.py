@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _REMEDY = "give a file that `hanglens analyze --format json` wrote"
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_UNSEEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")  # a terminal or an editor acts on these
 
 
 class _Head(msgspec.Struct):
@@ -22,12 +23,13 @@ class _Head(msgspec.Struct):
 
 
 def to_json(d: Diagnosis) -> bytes:
-    """The diagnosis as UTF-8 JSON: indented, keys in the order of the schema, a line end at the end."""
+    """The diagnosis as UTF-8 JSON: indented, keys in the order of the schema, a line end at the end; control characters are escaped."""
     try:
         raw = msgspec.json.encode(d)
     except UnicodeEncodeError:  # a lone surrogate, left by whoever decoded the evidence, is no Unicode and so no JSON
         raw = msgspec.json.encode(_without_surrogates(msgspec.to_builtins(d)))
-    return msgspec.json.format(raw, indent=2) + b"\n"
+    text = msgspec.json.format(raw, indent=2).decode()
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
 
 
 def from_json(data: bytes) -> Diagnosis:

@@ -316,4 +316,4 @@ def items(files: Mapping[str, str]) -> list[Item]:
 
 def read(files: Mapping[str, str], *rules: Rule) -> Parsed:
     """What is read from these texts."""
-    return read_evidence(items(files), lambda: search_index(RulePack(rules)))
+    return Parsed.total(read_evidence(items(files), lambda: search_index(RulePack(rules))))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
+import msgspec
+
 from hanglens.analyze.activity import activity_facts
 from hanglens.analyze.calls import call_facts
 from hanglens.analyze.endings import ending_facts
@@ -27,9 +29,10 @@ ANALYSES: tuple[Callable[[Incident], Iterator[Fact]], ...] = (
 
 
 def compute_facts(incident: Incident) -> dict[str, list[Fact]]:
-    """Every fact by its name, in the order of the analyses."""
+    """Every fact by its name, in the order of the analyses; ranks that the job does not have are left out of it."""
     facts: dict[str, list[Fact]] = defaultdict(list)
     for analysis in ANALYSES:
         for fact in analysis(incident):
-            facts[fact.name].append(fact)
+            ranks = tuple(rank for rank in fact.ranks if incident.has(rank))
+            facts[fact.name].append(fact if ranks == fact.ranks else msgspec.structs.replace(fact, ranks=ranks))
     return dict(facts)

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
+from hanglens import number
 from hanglens.analyze.blocked import parked, stands_still
 from hanglens.analyze.cite import cite, cite_event, cite_frame
 from hanglens.analyze.ras import ras_facts
@@ -80,7 +81,7 @@ def _went_on(incident: Incident) -> Iterator[Fact]:
         if event.name == "lmdeploy.accepted":
             accepted.add(session)
         answered = event.name == "lmdeploy.finished" and session in accepted
-        decoded = event.name == "sglang.decode" and float(event.fields["throughput"]) > 0
+        decoded = event.name == "sglang.decode" and _throughput(event) > 0
         if answered or decoded or event.name in ("vllm.ready", "sglang.ready"):
             last[event.ref.file] = event
     for file, event in last.items():
@@ -173,6 +174,11 @@ def _moves(name: str, events: list[Event]) -> bool:
     if name == "nccl_tests.row":
         return len(events) >= 3
     if name == "sglang.decode":
-        return len(events) >= 3 and all(float(event.fields["throughput"]) > 0 for event in events[-3:])
-    first, last = int(events[0].fields["percent"]), int(events[-1].fields["percent"])
-    return len(events) >= 2 and first < last < 100
+        return len(events) >= 3 and all(_throughput(event) > 0 for event in events[-3:])
+    first, last = events[0].number("percent"), events[-1].number("percent")
+    return len(events) >= 2 and first is not None and last is not None and first < last < 100
+
+
+def _throughput(event: Event) -> float:
+    """Tokens per second."""
+    return number.decimal(event.fields["throughput"]) or 0.0

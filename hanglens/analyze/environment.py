@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hanglens import number
 from hanglens.analyze.gpus import gpu_rows, parallel_rows
 from hanglens.analyze.holders import Holders
 from hanglens.analyze.surroundings import TRANSPORTS
@@ -40,18 +41,19 @@ def _several_hosts(incident: Incident) -> bool:
     """Whether anything says that the job runs on more than one host."""
     events = incident.parsed.events
     hosts = {event.speaker.host for event in events if event.speaker.host} | {found.host for found in incident.parsed.collections}
-    nodes = (int(event.fields["nodes"]) for event in events if event.name == "nccl.topology")
-    return incident.several_hosts or len(hosts) > 1 or any(number > 1 for number in nodes)
+    nodes = (event.number("nodes") or 0 for event in events if event.name == "nccl.topology")
+    return incident.several_hosts or len(hosts) > 1 or any(count > 1 for count in nodes)
 
 
 def _shared_memory(incident: Incident) -> Iterator[Surrounding]:
     """The smallest /dev/shm, since one of them is enough; its free space is on the same line."""
-    sizes = [(int(s.value), s) for s in incident.parsed.settings if s.name == "host.dev_shm_bytes" and s.value.isdigit()]
+    settings = incident.parsed.settings
+    sizes = [(size, s) for s in settings if s.name == "host.dev_shm_bytes" and (size := number.whole(s.value)) is not None]
     if not sizes:
         return
     size, told = min(sizes, key=lambda row: row[0])
-    frees = (s.value for s in incident.parsed.settings if s.name == "host.dev_shm_free_bytes" and s.ref == told.ref and s.value.isdigit())
-    free = next((int(value) for value in frees), None)
+    frees = (number.whole(s.value) for s in settings if s.name == "host.dev_shm_free_bytes" and s.ref == told.ref)
+    free = next((value for value in frees if value is not None), None)
     unusual = _SMALL_SHM if size < _SMALL else _FULL_SHM if free is not None and free < _NEARLY_FULL else None
     value = _human(size) + ("" if free is None else f", {_human(free)} free")
     yield Surrounding(name="/dev/shm", value=value, unusual=unusual, file=told.ref.file, line=told.ref.line)

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from hanglens import number
 from hanglens.analyze.holders import Holders, different, short
 from hanglens.incident import Incident
 from hanglens.model import Gpu, Setting
@@ -146,7 +147,7 @@ def parallel_rows(incident: Incident, holders: Holders, *, several_hosts: bool) 
     if not told:
         return
     sizes = different(told)
-    size = int(sizes[0]) if len(sizes) == 1 else 0
+    size = number.whole(sizes[0]) or 0 if len(sizes) == 1 else 0
     unusual = None if several_hosts else _too_few(size, incident, holders)
     ref = told[0].ref
     yield Surrounding(name="tensor parallel size", value=", ".join(sizes[:_MOST_MODELS]), unusual=unusual, file=ref.file, line=ref.line)
@@ -158,10 +159,10 @@ def _too_few(size: int, incident: Incident, holders: Holders) -> Text | None:
         which = f"CUDA_VISIBLE_DEVICES={short(','.join(sorted(visible)))}"
         return Text(en=f"the processes in the evidence see {len(visible)} GPUs only ({which})",
                     zh=f"证据中的进程只能看到 {len(visible)} 张 GPU（{which}）")  # fmt: skip
-    number = _number(incident, holders)
-    if number and number < size:
-        return Text(en=f"more than the GPUs in the evidence ({number}): ranks share one, or run where nothing was collected",
-                    zh=f"多于证据中的 GPU 数（{number}）：多个 rank 共用一张卡，或部分 rank 所在机器未采集")  # fmt: skip
+    seen = _number(incident, holders)
+    if seen and seen < size:
+        return Text(en=f"more than the GPUs in the evidence ({seen}): ranks share one, or run where nothing was collected",
+                    zh=f"多于证据中的 GPU 数（{seen}）：多个 rank 共用一张卡，或部分 rank 所在机器未采集")  # fmt: skip
     return None
 
 
@@ -176,5 +177,4 @@ def _number(incident: Incident, holders: Holders) -> int:
     """How many GPUs the evidence shows; 0 where that is not known."""
     if found := cards(incident, holders):
         return len(found) if all(len(card.names) < 2 for card in found) else 0
-    counts = [int(s.value) for s in incident.parsed.settings if s.name == "gpu.count" and s.value.isdigit()]
-    return max(counts, default=0)
+    return max((number.whole(s.value) or 0 for s in incident.parsed.settings if s.name == "gpu.count"), default=0)

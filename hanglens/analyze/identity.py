@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hanglens import number
 from hanglens.analyze.stacks import describe
 from hanglens.model import Event, Parsed, Stack
 
@@ -34,15 +35,15 @@ class Claim:
 def tag_rank(tag: str) -> int | None:
     """The rank in a role text (`Worker_TP1`, `DP0 TP3 EP3`); None where pipeline stages make it ambiguous."""
     found = _TP_TAG.search(tag)
-    return int(found[1]) if found and "PP" not in tag else None
+    return number.rank(found[1]) if found and "PP" not in tag else None
 
 
-def resolve(claims: list[Claim]) -> dict[Key, Claim]:
-    """The strongest claim of each process; no two processes get one rank."""
+def resolve(claims: list[Claim], world: int | None) -> dict[Key, Claim]:
+    """The strongest claim of each process; no two processes get one rank, and none gets one that the job does not have."""
     chosen: dict[Key, Claim] = {}
     taken: set[int] = set()
     for claim in sorted(claims, key=lambda c: -c.strength):
-        if claim.key not in chosen and claim.rank not in taken:
+        if claim.key not in chosen and claim.rank not in taken and (world is None or claim.rank < world):
             chosen[claim.key] = claim
             taken.add(claim.rank)
     return chosen
@@ -54,8 +55,9 @@ def claims(parsed: Parsed, world: int | None, scope_of: dict[str, str], pid_of_g
     for process in parsed.processes:
         if process.pid is not None and process.rank is not None:
             yield Claim((scope_of[process.ref.file], process.pid), process.rank, process.how_known, 6, host=process.host)
-        if process.pid is not None and process.environ.get("RANK", "").isdigit():
-            yield Claim((scope_of[process.ref.file], process.pid), int(process.environ["RANK"]), "environment of the process", 6)
+        stated = number.rank(process.environ.get("RANK"))
+        if process.pid is not None and stated is not None:
+            yield Claim((scope_of[process.ref.file], process.pid), stated, "environment of the process", 6)
     for report in parsed.ras_reports:
         named = [rank for comm in report.communicators if comm.size == world for rank in comm.missing]
         named += [rank for comm in report.communicators if comm.size == world for count in comm.counts for rank in count.ranks]
@@ -89,12 +91,12 @@ def _from_event(event: Event, world: int | None, scope: str) -> Iterator[Claim]:
     pid, fields = event.speaker.pid, event.fields
     if pid is None:
         return
-    if event.name == "nccl.init" and int(fields["nranks"]) == world:
-        yield Claim((scope, pid), int(fields["rank"]), "NCCL Init line", 6, int(fields["device"]), event.speaker.host)
+    stated = number.rank(fields.get("rank") or fields.get("proc")) if event.name in _STATEMENTS else None
+    if event.name == "nccl.init" and stated is not None and event.number("nranks") == world:
+        yield Claim((scope, pid), stated, "NCCL Init line", 6, event.number("device"), event.speaker.host)
     elif event.name in ("torch.world", "lmdeploy.rank"):
-        rank = fields.get("rank") or fields.get("proc")
-        if rank:
-            yield Claim((scope, pid), int(rank), "printed with its pid", 6, host=event.speaker.host)
+        if stated is not None:
+            yield Claim((scope, pid), stated, "printed with its pid", 6, host=event.speaker.host)
     elif event.speaker.rank is not None:
         yield Claim((scope, pid), event.speaker.rank, "printed with its pid", 6, host=event.speaker.host)
     elif (rank_of_tag := tag_rank(event.speaker.tag)) is not None:
@@ -115,7 +117,7 @@ def _from_spawn_order(parsed: Parsed, scope_of: dict[str, str]) -> Iterator[Clai
         for stack in parsed.stacks:
             handle = _SPAWN_HANDLE.search(stack.command)
             if stack.pid is not None and handle and _has(stack, marker):
-                workers[scope_of[stack.ref.file], stack.pid] = int(handle[1])
+                workers[scope_of[stack.ref.file], stack.pid] = number.whole(handle[1]) or 0
         for n, key in enumerate(sorted(workers, key=lambda k: workers[k])):
             yield Claim(key, n + first, "order in which the parent started it", 3)
         if first and workers:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
+from hanglens import number
 from hanglens.analyze.cite import cite_event
 from hanglens.incident import Incident
 from hanglens.model import Event, Parsed
@@ -45,7 +46,7 @@ def without_earlier_kills(parsed: Parsed) -> Parsed:
 
 
 def _pid(event: Event) -> int | None:
-    return int(event.fields["pid"]) if event.fields.get("pid") else None
+    return number.pid(event.fields.get("pid"))
 
 
 def _foreign(event: Event, ours: set[int | None]) -> bool:

@@ -19,8 +19,8 @@ def with_x86_calls(parsed: Parsed) -> Parsed:
     times = {file: at for collection in parsed.collections for file, at in collection.times.items()}
     arm = any(collection.machine == "aarch64" for collection in parsed.collections)
 
-    def call(number: str) -> str:
-        return _OF_AARCH64.get(number, f"aarch64:{number}" if number.isdigit() else number) if arm else number
+    def call(named: str) -> str:
+        return _OF_AARCH64.get(named, f"aarch64:{named}" if named.isdecimal() else named) if arm else named
 
     threads = tuple(replace(t, syscall=call(t.syscall), at=times.get(t.ref.file)) for t in parsed.threads)
     processes = tuple(replace(p, syscall=call(p.syscall)) for p in parsed.processes) if arm else parsed.processes

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from hanglens import number
 from hanglens.analyze.absent import absent_facts
 from hanglens.analyze.blocked import kernel_wait, may_idle, parked, reads_file, sleeps, slow_work, stands_still, wait_of
 from hanglens.analyze.cite import cite, cite_collective, cite_event, spelled, unique
@@ -146,8 +147,11 @@ def _by_nccl_init(incident: Incident, cases: dict[int, Case]) -> None:
     sizes: dict[str, int] = {}
     for event in incident.parsed.events:
         if event.name == "nccl.init":
-            started[event.fields["id"]][int(event.fields["rank"])].append(cite_event(event))
-            sizes[event.fields["id"]] = int(event.fields["nranks"])
+            rank, size = number.rank(event.fields["rank"]), number.whole(event.fields["nranks"], number.MOST_RANKS)
+            if rank is None or size is None:
+                continue
+            started[event.fields["id"]][rank].append(cite_event(event))
+            sizes[event.fields["id"]] = size
             if event.fields["state"] == "COMPLETE":
                 complete.add(event.fields["id"])
     for comm, ranks in started.items():

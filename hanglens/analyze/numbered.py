@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from hanglens import number
 from hanglens.model import Gap, Parsed, RecorderDump
 
 HOW_KNOWN = "all dumps of its folder are named by numbers, which fit"
@@ -41,7 +42,7 @@ def _numbers(parsed: Parsed) -> Iterator[tuple[str, int]]:
     None at all where two folders would give the same number: each host counts its own ranks from 0, or they are two sets of dumps.
     """
     found = list(_of_folders(parsed))
-    numbers = Counter(number for _, number in found)
+    numbers = Counter(rank for _, rank in found)
     if all(times == 1 for times in numbers.values()):
         yield from found
 
@@ -55,15 +56,15 @@ def _of_folders(parsed: Parsed) -> Iterator[tuple[str, int]]:
         members[entry.ref.file].append(entry.members)
     for dumps in folders.values():
         names = [dump.ref.file.rpartition("/")[2] for dump in dumps]
-        numbers = [int(name) if _NUMBER.match(name) else -1 for name in names]
-        fits = (_fits(dump, number, members[dump.ref.file]) for dump, number in zip(dumps, numbers, strict=True))
-        if len(dumps) > 1 and len(set(numbers)) == len(numbers) and all(fits):
-            yield from zip((dump.ref.file for dump in dumps), numbers, strict=True)
+        numbers = [number.rank(name) if _NUMBER.match(name) else None for name in names]
+        ranks = [rank for dump, rank in zip(dumps, numbers, strict=True) if rank is not None and _fits(dump, rank, members[dump.ref.file])]
+        if len(dumps) > 1 and len(set(ranks)) == len(dumps):
+            yield from zip((dump.ref.file for dump in dumps), ranks, strict=True)
 
 
-def _fits(dump: RecorderDump, number: int, groups: Sequence[Sequence[int]]) -> bool:
-    """Whether a number may be the dump's rank: it is in each of the groups, of which there must be some."""
-    return number >= 0 and dump.rank in (-1, number) and bool(groups) and all(number in members for members in groups)
+def _fits(dump: RecorderDump, rank: int, groups: Sequence[Sequence[int]]) -> bool:
+    """Whether a number may be the dump's rank: it is in each of the groups, and there are some."""
+    return dump.rank in (-1, rank) and bool(groups) and all(rank in members for members in groups)
 
 
 def _gaps(nameless: Sequence[str]) -> Iterator[Gap]:

@@ -34,12 +34,13 @@ def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
     parsed = without_earlier_kills(with_host_pids(with_x86_calls(parsed), scope_of))
     pid_of_group = _group_pids(parsed, scope_of)
     parsed = _with_pids(parsed, scope_of, pid_of_group)
-    world, known_by = world_size(parsed)
+    world, _, contradiction = world_size(parsed)
+    parsed = replace(parsed, gaps=(*parsed.gaps, contradiction)) if contradiction else parsed
     processes = _processes(parsed, scope_of)
-    chosen = _complete(resolve(list(claims(parsed, world, scope_of, pid_of_group))), parsed, scope_of, processes, world)
+    chosen = _complete(resolve(list(claims(parsed, world, scope_of, pid_of_group)), world), parsed, scope_of, processes, world)
     parsed = _with_ranks(parsed, scope_of, chosen, pid_of_group)
     members, others = _members(parsed, scope_of, chosen, processes, world)
-    return Incident(parsed, tuple(members), tuple(others), world, known_by, build_groups(parsed), several_hosts)
+    return Incident(parsed, tuple(members), tuple(others), world, build_groups(parsed), several_hosts)
 
 
 class _Scopes(dict[str, str]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from hanglens import number
 from hanglens.analyze.cite import cite, cite_event
 from hanglens.analyze.stages import track_of
 from hanglens.incident import Incident
@@ -27,7 +28,8 @@ def surrounding_facts(incident: Incident) -> Iterator[Fact]:
         yield Fact(name="engine.name", values={"value": engine})
     for setting in parsed.settings:
         name = "engine.version" if setting.name == f"{engine}.version" else setting.name
-        value: str | float = float(setting.value) if setting.name.endswith("_bytes") and setting.value.isdigit() else setting.value
+        size = number.whole(setting.value) if setting.name.endswith("_bytes") else None
+        value: str | float = setting.value if size is None else float(size)
         yield Fact(name=name, values={"value": value}, evidence=(cite(setting.ref, setting.text),))
     seen: set[tuple[str, str]] = set()
     for event in parsed.events:

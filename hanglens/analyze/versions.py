@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from hanglens import number
 from hanglens.analyze.holders import Held, Holders, different, short, who_has_which
 from hanglens.incident import Incident
 from hanglens.verdict import Surrounding, Text
@@ -119,7 +120,7 @@ def _cuda_of_driver(held: dict[str, list[Held]]) -> Iterator[Surrounding]:
     if not drivers:
         return
     built = [_major(one.value) for one in held.get(_CUDA_OF_TORCH.setting, [])]
-    built += [int(found[1]) for one in held.get("torch.version", []) if (found := _BUILD.search(one.value))]
+    built += [_major(found[1]) for one in held.get("torch.version", []) if (found := _BUILD.search(one.value))]
     unusual = mixed(drivers, _CUDA_OF_DRIVER.one)
     if built and min(built) > max(_major(one.value) for one in drivers):
         unusual = Text(
@@ -130,5 +131,4 @@ def _cuda_of_driver(held: dict[str, list[Held]]) -> Iterator[Surrounding]:
 
 
 def _major(version: str) -> int:
-    number = version.split(".", 1)[0]
-    return int(number) if number.isdigit() else 0
+    return number.whole(version.split(".", 1)[0]) or 0

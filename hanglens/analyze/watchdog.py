@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hanglens import number
 from hanglens.analyze.cite import cite_event
 from hanglens.incident import Incident
 from hanglens.model import Event
@@ -60,7 +61,7 @@ def _rank(event: Event) -> int | None:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if text else None
+    return number.integer(text)
 
 
 def watchdog_facts(incident: Incident) -> Iterator[Fact]:
@@ -95,7 +96,7 @@ def _unclear_files(incident: Incident) -> set[str]:
         group_rank = event.fields.get("group_rank")
         if event.name in ("torch.timeout", "torch.timeout_torn") and group_rank:
             calls[event.ref.file, group_rank].add((event.fields.get("seq", ""), event.fields["op"]))
-            if event.speaker.rank not in (None, int(group_rank)):
+            if event.speaker.rank not in (None, number.rank(group_rank)):
                 unclear.add(event.ref.file)
     return unclear | {file for (file, _), made in calls.items() if len(made) > 1}
 
@@ -148,8 +149,9 @@ def behind_by_signal(incident: Incident) -> list[tuple[int, Event, Timeout]]:
         rank = _rank(event)
         if event.name != "torch.dump_signal" or rank is None or rank in timed_out:
             continue
-        enqueued, completed = int(event.fields["enqueued"]), int(event.fields["completed"])
-        waiting = next((t for t in found if t.seq is not None and enqueued < t.seq and enqueued == completed), None)
+        enqueued, completed = _number(event.fields["enqueued"]), _number(event.fields["completed"])
+        idle = enqueued is not None and enqueued == completed
+        waiting = next((t for t in found if idle and t.seq is not None and (enqueued or 0) < t.seq), None)
         if waiting:
             behind.append((rank, event, waiting))
     return behind

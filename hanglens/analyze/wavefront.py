@@ -7,7 +7,8 @@ since a GPU works in the order in which it was given work.
 from __future__ import annotations
 
 import re
-from collections import Counter
+from bisect import bisect_right
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -206,22 +207,25 @@ class Wavefront:
         """For each group, the members that have not made the first call in which others stand."""
         found: list[Behind] = []
         for group in self.groups.values():
-            told: set[int] = set()
-            for seq in sorted({seq for lane in group.lanes.values() for seq in lane.pending()}):
-                late = self._late(group, seq) - told
-                calls = [lane.at(row) for lane in group.lanes.values() if late and (row := lane.row(seq)) is not None and row in lane.open]
+            for seq, late in sorted(self._late(group).items()):
+                calls = [lane.at(row) for lane in group.lanes.values() if (row := lane.row(seq)) is not None and lane.unended(row)]
                 many = len(late) > len(calls) or (len(late) == len(calls) > 1)
                 found += [self._behind(rank, group.name, calls, many=many) for rank in sorted(late)]
-                told |= late
         known = {entry.rank for entry in found}
         for rank, owing in self._owing.items():
             head = self.heads[rank]
             found += [self._behind(peer, head.group.name, [head.call]) for peer in sorted(owing - known)]
         return found
 
-    def _late(self, group: Group, seq: int) -> frozenset[int]:
-        call = next(call for call in (lane.call(seq) for lane in group.lanes.values()) if call)
-        return self._wait(group, call).absent
+    def _late(self, group: Group) -> Mapping[int, list[int]]:
+        """By the number of the first unfinished call that they have not made, the members that are known not to have made it."""
+        pending = sorted({seq for lane in group.lanes.values() for seq in lane.pending()})
+        late: dict[int, list[int]] = defaultdict(list)
+        for rank in group.members:
+            following = bisect_right(pending, group.enqueued(rank)) if self._knows(group, rank) else len(pending)
+            if following < len(pending):
+                late[pending[following]].append(rank)
+        return late
 
     def _behind(self, rank: int, group: str, missed: Sequence[Collective], *, many: bool = False) -> Behind:
         held = bool(self.waits_for.get(rank)) or self._level(rank)

@@ -89,10 +89,10 @@ def _diagnose(
             pack = beside.submit(load)
             beside.submit(import_module, "hanglens.pipeline")
             stdin = sys.stdin.buffer if "-" in paths else None
-            parsed = read_paths(paths, pack.result, limits=limits, stdin=stdin, meter=meter)
-        from hanglens.pipeline import diagnose_parsed
+            parts = read_paths(paths, pack.result, limits=limits, stdin=stdin, meter=meter)
+        from hanglens.pipeline import diagnose_parts
 
-        return diagnose_parsed(parsed, pack.result(), several_hosts=of_several_hosts(paths)), pack.result().problems
+        return diagnose_parts(parts, pack.result(), several_hosts=of_several_hosts(paths)), pack.result().problems
 
 
 def _redacted(ctx: click.Context, diagnosis: Diagnosis, table: str | None) -> Diagnosis:

@@ -158,6 +158,11 @@ class Rule(Part, frozen=True):
             queue += children(condition)
         return found
 
+    def expressions(self) -> list[str]:
+        """The expressions that are searched in stacks and in the values of facts."""
+        stacks = [condition.expression for condition in self.conditions() if isinstance(condition, StackCondition)]
+        return stacks + [c.matches for c in self.conditions() if isinstance(c, FactCondition) and c.matches]
+
     def patterns(self) -> list[Pattern]:
         """The line patterns that a scan must look for."""
         return [condition.pattern for condition in self.conditions() if isinstance(condition, PatternCondition)]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from hanglens.errors import HangLensError
 from hanglens.limits import BundleError
 from hanglens.model import Gap, Parsed
+from hanglens.parse.blocks import Place
 from hanglens.parse.dump_readers import DumpReaders
 from hanglens.parse.flight_recorder import is_flight_recorder, load_dump
 from hanglens.parse.places import input_of, read_place, with_input
@@ -18,6 +20,7 @@ from hanglens.streams import HEAD, Again
 if TYPE_CHECKING:
     from hanglens.parse.index import PatternIndex
 
+_log = logging.getLogger(__name__)
 _UTF8 = b"\xef\xbb\xbf"
 
 
@@ -31,23 +34,47 @@ def read_item(
     """
     place = read_place(path)
     try:
-        if stream.peek(HEAD).startswith(_UTF8):
-            stream.read(len(_UTF8))
-        head = stream.peek(HEAD)[:HEAD]
-        if is_flight_recorder(head):
-            data = load_dump(stream, size)
-            reading, length = dumps.read(data, place, size), max(size, len(data))
-            return lambda: with_input(reading(), place, "flight recorder", length)
-        begun = stream.read(LARGEST) if is_pyspy_file(head) else b""
-        stacks = read_pyspy_file(begun, place, index()) if begun and _ends(stream) else None
-        if stacks:
-            return lambda: stacks
-        from hanglens.parse.kinds import read_kind  # and with it all parsers
-
-        parsed = read_kind(place, size, head, cast(BinaryIO, Again(begun, stream)) if begun else stream, index)
+        reading = _begin(place, size, stream, index, dumps)
     except (HangLensError, OSError) as error:
         gap = Gap(path, str(error), "collect the file again, or unpack it and check it")
-        parsed = Parsed(gaps=(gap,), inputs=(input_of(place, "unreadable", max(size, 0)),))
+    except Exception as error:  # noqa: BLE001  a fault in one parser must not take the other files along
+        _log.debug("%s", path, exc_info=True)
+        gap = Gap.of_fault(path, error)
+    else:
+        return lambda: _ended(reading, place, size)
+    return lambda: _unreadable(gap, place, size)
+
+
+def _ended(reading: Callable[[], Parsed], place: Place, size: int) -> Parsed:
+    """What a reading gives, which another process may have done."""
+    try:
+        return reading()
+    except Exception as error:  # noqa: BLE001  as above
+        _log.debug("%s", place.file, exc_info=True)
+        return _unreadable(Gap.of_fault(place.file, error), place, size)
+
+
+def _unreadable(gap: Gap, place: Place, size: int) -> Parsed:
+    return Parsed(gaps=(gap,), inputs=(input_of(place, "unreadable", max(size, 0)),))
+
+
+def _begin(
+    place: Place, size: int, stream: io.BufferedReader, index: Callable[[], PatternIndex], dumps: DumpReaders
+) -> Callable[[], Parsed]:
+    if stream.peek(HEAD).startswith(_UTF8):
+        stream.read(len(_UTF8))
+    head = stream.peek(HEAD)[:HEAD]
+    if is_flight_recorder(head):
+        data = load_dump(stream, size)
+        reading, length = dumps.read(data, place, size), max(size, len(data))
+        return lambda: with_input(reading(), place, "flight recorder", length)
+    begun = stream.read(LARGEST) if is_pyspy_file(head) else b""
+    stacks = read_pyspy_file(begun, place, index()) if begun and _ends(stream) else None
+    if stacks:
+        return lambda: stacks
+    from hanglens.parse.kinds import read_kind  # and with it all parsers
+
+    parsed = read_kind(place, size, head, cast(BinaryIO, Again(begun, stream)) if begun else stream, index)
     return lambda: parsed
 
 

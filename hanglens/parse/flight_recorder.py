@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 import msgspec
 
+from hanglens import number
 from hanglens.model import Gap, GroupMembers, GroupStatus, Parsed, RecorderDump, SourceRef
 from hanglens.parse.blocks import Place
 from hanglens.parse.dump_rank import rank_by_content
@@ -31,7 +32,7 @@ HOW_TO_GET = (
 
 _JSON_START = re.compile(rb'\s*(?:\{\s*"|\[\s*\{\s*")')
 _JSON_KEYS = re.compile(rb'"(?:pg_config|pg_status|profiling_name|collective_seq_id)"')
-_NUMBER = re.compile(r"\d{1,9}")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def is_flight_recorder(head: bytes) -> bool:
@@ -109,7 +110,7 @@ def _understand(content: object) -> _Dump:
         entries=entries if isinstance(entries, list) else [],
         config=_tables(content.get("pg_config")),
         status=_tables(content.get("pg_status")),
-        rank=rank if type(rank) is int else None,
+        rank=number.counted(rank, number.MOST_RANKS - 1),
     )
 
 
@@ -177,12 +178,14 @@ def _ranks(value: object) -> Sequence[int]:
     """`"[0, 1]"` (as PyTorch writes it) or a list."""
     if isinstance(value, str):
         return _ranks_of_text(value)
-    return _evenly(tuple(x for x in value if type(x) is int)) if isinstance(value, (list, tuple)) else ()
+    told = (number.counted(rank, number.MOST_RANKS - 1) for rank in value) if isinstance(value, (list, tuple)) else ()
+    return _evenly(tuple(rank for rank in told if rank is not None))
 
 
 @lru_cache(maxsize=64)
 def _ranks_of_text(text: str) -> Sequence[int]:
-    return _evenly(tuple(int(number[0]) for number in islice(_NUMBER.finditer(text), MOST_MEMBERS)))
+    told = (number.rank(found[0]) for found in islice(_NUMBER.finditer(text), MOST_MEMBERS))
+    return _evenly(tuple(rank for rank in told if rank is not None))
 
 
 def _evenly(ranks: tuple[int, ...]) -> Sequence[int]:

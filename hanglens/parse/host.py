@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from hanglens import number
 from hanglens.model import Parsed, Process, Setting, SourceRef
 from hanglens.parse.blocks import BlockKind, Place
 from hanglens.parse.lines import Line
@@ -96,7 +97,7 @@ class _FileSystems:
 
 
 def _pid(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    return number.pid(text)
 
 
 def _bytes(size: str, unit: int) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import cached_property
 
-from hanglens.expressions import required_pieces, search
+from hanglens.expressions import required_pieces
 from hanglens.parse.blocks import BlockKind
 from hanglens.scan import Pattern, Scanner
+from hanglens.searches import Searches, rules_of
 
 SEARCHED = 64 << 10  # characters of a line in which a pattern is searched
 _BEGINNINGS = ("^", "\\A", "(?<!", "(?<=")
@@ -27,6 +28,7 @@ class PatternIndex:
             for literal in kind.literals:
                 wanted.setdefault(literal, []).append(kind)
         self.scanner = Scanner(list(wanted))
+        self.searches = Searches(rules_of((pattern.rule, pattern.expression) for pattern in patterns))
         self.patterns = {pattern.name: pattern for pattern in patterns}
         self._wanted = [tuple(wanted[literal]) for literal in self.scanner.literals]
 
@@ -39,25 +41,23 @@ class PatternIndex:
         """Who wants a literal."""
         return self._wanted[literal]
 
+    def promising(self, wanted: Collection[Wanted], raw: str) -> bool:
+        """Whether something may come of a line; to ask is far cheaper than to take its prefixes off.
 
-def promising(wanted: Collection[Wanted], raw: str) -> bool:
-    """Whether something may come of a line; to ask is far cheaper than to take its prefixes off.
+        The message is the end of the raw line unless control codes stand in it, so what is not bound to the message's beginning
+        is found in the raw line too.
+        """
+        text = raw.rstrip("\r\n")
+        if len(text) > SEARCHED or not text.isprintable():
+            return True
+        return any(not isinstance(one, Pattern) or self._may_match(one, text) for one in wanted)
 
-    The message is the end of the raw line unless control codes stand in it, so what is not bound to the message's beginning
-    is found in the raw line too.
-    """
-    text = raw.rstrip("\r\n")
-    if len(text) > SEARCHED or not text.isprintable():
-        return True
-    return any(not isinstance(one, Pattern) or _may_match(one, text) for one in wanted)
-
-
-def _may_match(pattern: Pattern, text: str) -> bool:
-    if pattern.wraps:
-        return True
-    if not all(any(piece in text for piece in pieces) for pieces in required_pieces(pattern.expression)):
-        return False
-    return _begins(pattern.expression) or search(pattern.expression, text) is not None
+    def _may_match(self, pattern: Pattern, text: str) -> bool:
+        if pattern.wraps:
+            return True
+        if not all(any(piece in text for piece in pieces) for pieces in required_pieces(pattern.expression)):
+            return False
+        return _begins(pattern.expression) or self.searches.search(pattern.expression, text) is not None
 
 
 def _begins(expression: str) -> bool:

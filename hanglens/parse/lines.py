@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from hanglens import number
 from hanglens.expressions import required_literals
 from hanglens.model import NOBODY, Speaker, Stamp
 from hanglens.parse.stamps import read_stamp
@@ -196,7 +197,7 @@ def _read(raw: str) -> _Parts:
         source = _by_content(message, speaker.tag)
     level, device = groups.get("level") or "", groups.get("dev")
     speaker, time = _merge(speaker, groups), _stamp(groups) or time
-    return text, message, source, _LEVELS.get(level, level), time, speaker, int(device) if device else None
+    return text, message, source, _LEVELS.get(level, level), time, speaker, number.integer(device)
 
 
 _remembered = lru_cache(1 << 10)(_read)  # the last lines of a file are read as what they hold and as its end
@@ -248,8 +249,12 @@ def _merge(speaker: Speaker, groups: Groups) -> Speaker:
     if not (host or pid or rank or tag):
         return speaker
     return _speaker(
-        host or speaker.host, int(pid) if pid else speaker.pid, int(rank) if rank else speaker.rank, tag or speaker.tag,
+        host or speaker.host, _known(number.pid(pid), speaker.pid), _known(number.rank(rank), speaker.rank), tag or speaker.tag,
     )  # fmt: skip
+
+
+def _known(told: int | None, before: int | None) -> int | None:
+    return before if told is None else told
 
 
 def _stamp(groups: Groups) -> Stamp | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from hanglens import number
 from hanglens.model import Input, Parsed
 from hanglens.parse.blocks import Place
 
@@ -28,7 +29,7 @@ def read_place(path: str) -> Place:
     """
     name = _SUFFIX.sub("", re.split(r"[/\\]", path)[-1])
     rank, pid = _RANK.search(name) or _RECORDER.search(name), _PID.search(name) or _NCCL_PID.search(name)
-    return Place(path, group=_group(name), pid=int(pid[1]) if pid else None, rank=int(rank[1]) if rank else None)
+    return Place(path, group=_group(name), pid=number.pid(pid[1]) if pid else None, rank=number.rank(rank[1]) if rank else None)
 
 
 def _group(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 
+from hanglens import number
 from hanglens.model import Frame, Parsed, Process, SourceRef, Stack
 from hanglens.parse.blocks import Place
 from hanglens.parse.dumps import MAX_FRAMES, MAX_LOCAL, MAX_LOCALS, MAX_TEXT, MAX_THREADS
@@ -84,5 +85,4 @@ def _text(holder: _Object, key: str) -> str:
 
 
 def _number(holder: _Object, key: str) -> int | None:
-    value = holder.get(key)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return number.counted(holder.get(key))

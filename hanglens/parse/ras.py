@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
+from hanglens import number
 from hanglens.model import Gap, Parsed, RasCommunicator, RasCount, RasRank, RasReport, Setting, SourceRef
 from hanglens.parse.blocks import BlockKind, Place
 from hanglens.parse.lines import Line
@@ -67,19 +68,21 @@ class _Communicator:
 
     def _count(self, found: re.Match[str], text: str, ref: SourceRef) -> None:
         rank = _read_rank(text, ref) if found["rank"] else None
-        launched = int(found["launched"]) if found["launched"] else -1
-        self.counts.append(RasCount(self.op, launched, ref, text, int(found["number"] or 1), (rank,) if rank else ()))
+        launched = number.whole(found["launched"])
+        told = number.whole(found["number"] or "1")
+        if told is not None and (launched is not None or not found["launched"]):
+            self.counts.append(RasCount(self.op, -1 if launched is None else launched, ref, text, told, (rank,) if rank else ()))
         self.lists = "" if rank else "count"
 
     def _listed_rank(self, rank: RasRank) -> None:
         if self.lists == "missing":
             self.missing.append(rank)
-        elif self.lists == "count" and len(self.counts[-1].ranks) < self.counts[-1].number:
+        elif self.lists == "count" and self.counts and len(self.counts[-1].ranks) < self.counts[-1].number:
             self.counts[-1] = replace(self.counts[-1], ranks=(*self.counts[-1].ranks, rank))
 
     def value(self, row: re.Match[str] | None) -> RasCommunicator:
         """The communicator, with what the table says of its group."""
-        size = int(row["size"]) if row and row["size"].isdigit() else None
+        size = number.whole(row["size"], number.MOST_RANKS) if row else None
         return RasCommunicator(
             id=self.id,
             ref=self.ref,
@@ -160,7 +163,7 @@ class _Report:
         return [
             replace(_Communicator(f"#{group}", group, ref, text).value(row), errors="OK" if seen[group] else row["errors"])
             for group, (row, ref, text) in self._rows.items()
-            if seen[group] < int(row["comms"])
+            if seen[group] < (number.whole(row["comms"]) or 0)
         ]
 
 
@@ -169,8 +172,10 @@ def _read_rank(text: str, ref: SourceRef) -> RasRank | None:
     rank, where = _RANK.search(text), _WHERE.search(text) or _PROCESS.search(text)
     if not rank and not where:
         return None
-    number = int(rank["rank"]) if rank else None
-    return RasRank(number, int(where["device"]), int(where["pid"]), where["host"], ref, text) if where else _bare(number, text, ref)
+    told = number.rank(rank["rank"]) if rank else None
+    if where is None:
+        return _bare(told, text, ref)
+    return RasRank(told, number.whole(where["device"]), number.pid(where["pid"]), where["host"], ref, text)
 
 
 def _bare(rank: int | None, text: str, ref: SourceRef) -> RasRank:
@@ -181,8 +186,9 @@ def _listed(text: str) -> list[int]:
     """The ranks of `The missing ranks: 3,8-11`; at most 4096."""
     found = _LIST.search(text)
     spans = [part.split("-") for part in found["ranks"].replace(" ", "").split(",")] if found else []
-    ends = [(int(span[0]), int(span[-1])) for span in spans if span[0].isdigit() and span[-1].isdigit()]
-    return [rank for first, last in ends for rank in range(first, min(last, first + 4095) + 1)][:4096]
+    ends = [(number.rank(span[0]), number.rank(span[-1])) for span in spans]
+    known = ((first, last) for first, last in ends if first is not None and last is not None)
+    return [rank for first, last in known for rank in range(first, min(last, first + 4095) + 1)][:4096]
 
 
 def _start(line: Line, place: Place) -> _Report | None:

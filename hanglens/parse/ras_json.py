@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from hanglens import number
 from hanglens.model import Gap, Parsed, RasCommunicator, RasCount, RasRank, RasReport, Setting, SourceRef
 from hanglens.parse.blocks import Place
 from hanglens.parse.ras import HOW_TO_GET
@@ -67,7 +68,7 @@ def _communicator(row: Mapping[str, object], ref: SourceRef) -> RasCommunicator:
 def _counts(ranks: list[Mapping[str, object]], ref: SourceRef) -> Iterable[RasCount]:
     """For each operation that some rank launched, the ranks by how far they are, most ranks first."""
     launched = [(_rank(rank, ref), _table(rank.get("collective_counts"))) for rank in ranks]
-    for op in dict.fromkeys(op for _, counts in launched for op, number in counts.items() if _number(number)):
+    for op in dict.fromkeys(op for _, counts in launched for op, launches in counts.items() if _number(launches)):
         levels: dict[int, list[RasRank]] = {}
         for rank, counts in launched:
             levels.setdefault(_number(counts.get(op)) or -1, []).append(rank)
@@ -95,7 +96,7 @@ def _table(value: object) -> Mapping[str, object]:
 
 
 def _number(value: object) -> int | None:
-    return value if type(value) is int else None
+    return number.counted(value)
 
 
 def _text(value: object) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 
+from hanglens import number
 from hanglens.model import Gap, Gpu, GpuLink, Parsed, Setting, SourceRef
 from hanglens.parse.blocks import BlockKind, Place
 from hanglens.parse.lines import Line
@@ -42,20 +43,22 @@ class _Table:
             return False
         self._blank = not text
         if found := _GPU.match(text):
-            self._last = int(found["index"])
+            self._last = _index(found["index"])
+            if self._last < 0:
+                return True
             self._gpus[self._last] = Gpu(self._last, found["name"].strip(), SourceRef(self._file, line.number), line.message)
         elif "MiB /" in text and self._last in self._gpus:
             self._gpus[self._last] = _with_load(self._gpus[self._last], line)
             self._last = -1
         elif found := _PROCESS.match(text):
-            self._add_process(int(found["gpu"]), int(found["pid"]))
+            self._add_process(_index(found["gpu"]), number.pid(found["pid"]))
         return True
 
     def close(self) -> Parsed:
         return Parsed(gpus=tuple(self._gpus.values()), settings=self._settings)
 
-    def _add_process(self, index: int, pid: int) -> None:
-        if gpu := self._gpus.get(index):
+    def _add_process(self, index: int, pid: int | None) -> None:
+        if pid is not None and (gpu := self._gpus.get(index)):
             self._gpus[index] = replace(gpu, pids=(*gpu.pids, pid))
 
 
@@ -72,11 +75,11 @@ def _with_load(gpu: Gpu, line: Line) -> Gpu:
         gpu,
         ref=SourceRef(gpu.ref.file, line.number),
         text=line.message,
-        utilisation=int(busy[1]) if busy else None,
-        power=int(power["power"]) if power else None,
-        power_cap=int(power["cap"]) if power else None,
-        memory_used=int(memory["used"]) if memory else None,
-        memory_total=int(memory["total"]) if memory else None,
+        utilisation=number.whole(busy[1]) if busy else None,
+        power=number.whole(power["power"]) if power else None,
+        power_cap=number.whole(power["cap"]) if power else None,
+        memory_used=number.whole(memory["used"]) if memory else None,
+        memory_total=number.whole(memory["total"]) if memory else None,
     )
 
 
@@ -129,7 +132,7 @@ class _Query:
 
 def _amount(cell: str | None) -> int | None:
     found = _AMOUNT.match(cell or "")
-    return int(found[0][:18]) if found else None
+    return number.whole(found[0]) if found else None
 
 
 class _Topology:
@@ -154,8 +157,14 @@ class _Topology:
         return Parsed(gpu_links=tuple(self._links))
 
 
+def _index(text: str) -> int:
+    """A GPU's index; -1 for one that no host has."""
+    index = number.whole(text)
+    return -1 if index is None else index
+
+
 def _gpu(name: str) -> int:
-    return int(name[3:]) if re.fullmatch(r"GPU\d{1,4}", name) else -1
+    return _index(name[3:]) if re.fullmatch(r"GPU\d{1,4}", name) else -1
 
 
 @dataclass(slots=True)

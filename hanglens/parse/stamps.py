@@ -18,6 +18,7 @@ _DAYS = (
     re.compile(r"(?P<month>\d\d?)(?P<day>\d\d)", re.ASCII),  # glog: the month is not padded, the day is
     re.compile(r"(?:[A-Z][a-z]{2} )?(?P<name>[A-Z][a-z]{2}) {1,2}(?P<day>\d{1,2})", re.ASCII),
 )
+YEARS = range(2000, 2100)  # of a stamp; one outside of it is no time at which a job wrote a line
 _ASSUMED_YEAR = 2000  # a leap year, so that 02-29 is a day; only orders stamps among themselves
 
 
@@ -58,7 +59,7 @@ def _day(text: str, year: str) -> tuple[str, float, bool] | None:
 
 def _midnight(year: int, month: int, day: int) -> float | None:
     try:
-        return datetime(year, month, day, tzinfo=timezone.utc).timestamp()
+        return datetime(year, month, day, tzinfo=timezone.utc).timestamp() if year in YEARS else None
     except ValueError:
         return None
 

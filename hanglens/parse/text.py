@@ -10,11 +10,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, BinaryIO
 
 from hanglens.chunks import Chunk, chunks
-from hanglens.expressions import search
 from hanglens.limits import BundleError
-from hanglens.model import Event, Gap, Input, Parsed, SourceRef, Stamp
+from hanglens.model import Event, Gap, Input, Parsed, RuleOff, SourceRef, Stamp
 from hanglens.parse.blocks import Block, BlockKind, Place
-from hanglens.parse.index import SEARCHED, PatternIndex, Wanted, promising
+from hanglens.parse.index import SEARCHED, PatternIndex, Wanted
 from hanglens.parse.late import LateLines
 from hanglens.parse.lines import Line, read_line, states
 from hanglens.parse.silences import Silences
@@ -85,7 +84,7 @@ class _Reading:
         number = chunk.counting()
         for at, raw in _lines(chunk, sorted(wanted), self):
             here = [one for name, one in wanted.get(at, {}).items() if name not in self.full]
-            if self.block is not None or promising(here, raw):
+            if self.block is not None or self.index.promising(here, raw):
                 self.take(read_line(raw, number(at)), here, chunk, at)
 
     def take(self, line: Line, wanted: Collection[Wanted], chunk: Chunk, at: int) -> None:
@@ -103,10 +102,20 @@ class _Reading:
         """The events that these patterns make of a line."""
         segments = [segment for segment in (_segments(line) if patterns else ()) if _speaks(segment)]
         found = [
-            (pattern, segment, match) for segment in segments for pattern in patterns if (match := _match(pattern, segment, chunk, at))
+            (pattern, segment, match) for segment in segments for pattern in patterns if (match := self.match(pattern, segment, chunk, at))
         ]
         context = _context(chunk, at) if found else ()
         return [_event(pattern, segment, match, self.place.file, context) for pattern, segment, match in found]
+
+    def match(self, pattern: Pattern, line: Line, chunk: Chunk, at: int) -> Match[str] | None:
+        """What a pattern finds in a line, which a terminal may have wrapped."""
+        if (pattern.sources and line.source not in pattern.sources) or (pattern.level and line.level != pattern.level):
+            return None
+        message, search = line.message[:SEARCHED], self.index.searches.search
+        found = search(pattern.expression, message)
+        if found is None and pattern.wraps:
+            found = search(pattern.expression, message.rstrip() + "".join(part.strip() for part in _next_lines(chunk, at)))
+        return found
 
     def end(self) -> None:
         """The file has ended: look at the lines that were put off, now that it is known which are the last ones."""
@@ -118,7 +127,7 @@ class _Reading:
                 if len(events) >= KEEP:
                     break
                 raw = chunk.data[at : chunk.line_end(at)].decode("utf-8", "replace")
-                if promising([pattern], raw):
+                if self.index.promising([pattern], raw):
                     line = read.get((id(chunk), at)) or read.setdefault((id(chunk), at), read_line(raw, chunk.number(at)))
                     events += reversed(self.recognised(line, [pattern], chunk, at))
             self.kept[name].last.extend(reversed(events))
@@ -160,7 +169,8 @@ def read_text(stream: BinaryIO, place: Place, index: PatternIndex) -> Parsed:
         group=place.group, pid=place.pid, rank=place.rank, first_time=_first_stamp(head), last_time=stamps[-1] if stamps else None,
         tail=tuple(told), silences=silences.found(),
     )  # fmt: skip
-    return Parsed.total([Parsed(inputs=(about,), events=tuple(events), gaps=damage), *reading.parts])
+    off = tuple(RuleOff(rule, why) for rule, why in index.searches.off.items())
+    return Parsed.total([Parsed(inputs=(about,), events=tuple(events), gaps=damage, rules_off=off), *reading.parts])
 
 
 def read_events(data: bytes, place: Place, index: PatternIndex) -> tuple[Event, ...]:
@@ -204,16 +214,6 @@ def _segments(line: Line) -> list[Line]:
     if "\r" not in body:
         return [line]
     return [read_line(part, line.number) for part in states(body)]
-
-
-def _match(pattern: Pattern, line: Line, chunk: Chunk, at: int) -> Match[str] | None:
-    if (pattern.sources and line.source not in pattern.sources) or (pattern.level and line.level != pattern.level):
-        return None
-    message = line.message[:SEARCHED]
-    found = search(pattern.expression, message)
-    if found is None and pattern.wraps:
-        found = search(pattern.expression, message.rstrip() + "".join(part.strip() for part in _next_lines(chunk, at)))
-    return found
 
 
 def _event(pattern: Pattern, line: Line, found: Match[str], file: str, context: tuple[str, ...]) -> Event:

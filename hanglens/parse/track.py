@@ -11,6 +11,7 @@ from hanglens.parse.lines import Line
 from hanglens.parse.stamps import read_stamp
 
 SILENT = 30.0  # seconds without a stamped line that count as a silence
+LONGEST = 366 * 86_400.0  # seconds; a wider jump is a clock that was set, and no silence
 DISORDER = 1.0  # seconds by which lines of one log may stand in the wrong order
 MOST = 8  # silences of one file, the longest
 _KEPT = 4 * MOST  # silences that are remembered: some may turn out to be none
@@ -79,7 +80,7 @@ class Track:
                 last, unsure = jump[0], jump[1] or unsure
             else:
                 self._peak = max(self._peak, last.seconds)
-        self._jump = (last, unsure) if last and spot.seconds - last.seconds >= SILENT else None
+        self._jump = (last, unsure) if last and SILENT <= spot.seconds - last.seconds <= LONGEST else None
         if last and self._jump and not (unsure or self._comes_back(last, spot) or (self._quotes > 1 and self._near_quoted(spot))):
             self._add(last, spot)
         if spot.seconds >= self._peak - DISORDER:

@@ -16,7 +16,7 @@ MOST_LINES = 3  # line numbers of one function
 
 Blamed = frozenset[int | str]  # ranks, and the names of processes without one
 
-_LINE = re.compile(r":(\d+)\)$")
+_LINE = re.compile(r":([0-9]{1,9})\)$")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from functools import cached_property
 
 import regex
 
-from hanglens.expressions import search
+from hanglens import number
 from hanglens.knowledge import schema
 from hanglens.model import Event, Stack
+from hanglens.searches import Searches
 from hanglens.verdict import Evidence, Fact
 
 _Scalar = str | int | float | bool | None
@@ -32,6 +33,11 @@ class Observed:
     tails: Mapping[str, Sequence[Event]] = field(default_factory=dict)
     world_size: int | None = None
     cut: Mapping[str, int] = field(default_factory=dict)
+    searches: Searches = field(default_factory=Searches)
+
+    def has(self, rank: int) -> bool:
+        """Whether the job can have that rank."""
+        return rank >= 0 and (self.world_size is None or rank < self.world_size)
 
     @cached_property
     def texts(self) -> Mapping[str, Sequence[int]]:
@@ -73,12 +79,12 @@ def _pattern(condition: schema.PatternCondition, seen: Observed) -> Match:
 
 
 def _of_events(condition: schema.PatternCondition, events: list[Event], seen: Observed) -> Match:
-    ranks = frozenset(rank for event in events if (rank := event.rank) is not None)
+    ranks = frozenset(rank for event in events if (rank := event.rank) is not None and seen.has(rank))
     copies = len(ranks) + sum(1 for event in events if event.rank is None)
     shown = events if len(events) <= KEEP else [*events[: KEEP - 1], events[-1]]
     return Match(
         condition.path, bool(events) and _on(condition.on, copies, seen.world_size), len(events), tuple(map(_cite, shown)), ranks,
-        frozenset(int(event.fields["culprit"]) for event in events if event.fields.get("culprit", "").isdigit()),
+        frozenset(rank for event in events if (rank := number.rank(event.fields.get("culprit"))) is not None and seen.has(rank)),
         values=dict(events[0].fields) if events else {}, on_lines=bool(events),
     )  # fmt: skip
 
@@ -104,7 +110,7 @@ def _stack(condition: schema.StackCondition, seen: Observed) -> Match:
     texts: Iterable[str] = seen.texts
     for literals in condition.pieces:
         texts = [text for text in texts if any(literal in text for literal in literals)]
-    matches = [found for text in texts if (found := search(condition.expression, text))]
+    matches = [found for text in texts if (found := seen.searches.search(condition.expression, text))]
     told = ({name: value for name, value in found.groupdict().items() if value is not None} for found in matches)
     where = sorted((n, at) for at, found in enumerate(matches) for n in seen.texts[found.string])
     ranks = frozenset(rank for n, _ in where if (rank := seen.stacks[n][1]) is not None)
@@ -118,19 +124,19 @@ def _stack(condition: schema.StackCondition, seen: Observed) -> Match:
 def _frames_of(stack: Stack, rank: int | None, found: regex.Match[str]) -> list[Evidence]:
     """The first and the last frame that the match touches."""
     start, end = found.span()
-    numbers = sorted({found.string.count("\n", 0, start), found.string.count("\n", 0, max(end - 1, start))})
+    touched = sorted({found.string.count("\n", 0, start), found.string.count("\n", 0, max(end - 1, start))})
     cited = []
-    for number in numbers:
-        frame = stack.frames[number]
+    for at in touched:
+        frame = stack.frames[at]
         ref = frame.ref(stack.ref)
-        context = tuple(f.text or f.function for f in stack.frames[max(0, number - 2) : number + 3])
+        context = tuple(f.text or f.function for f in stack.frames[max(0, at - 2) : at + 3])
         text = frame.text or frame.function
         cited.append(Evidence(file=ref.file, line=ref.line, record=ref.record, text=text, context=context, rank=rank))
     return cited
 
 
 def _fact(condition: schema.FactCondition, seen: Observed) -> Match:
-    facts = [fact for fact in seen.facts.get(condition.fact, ()) if _compares(condition, fact)]
+    facts = [fact for fact in seen.facts.get(condition.fact, ()) if _compares(condition, fact, seen)]
     ranks = frozenset(rank for fact in facts for rank in fact.ranks)
     of_all = any(fact.of_all for fact in facts)
     world = seen.world_size or max((int(fact.values.get("of", 0)) for fact in facts), default=0) or None
@@ -144,13 +150,13 @@ def _fact(condition: schema.FactCondition, seen: Observed) -> Match:
     )  # fmt: skip
 
 
-def _compares(condition: schema.FactCondition, fact: Fact) -> bool:
+def _compares(condition: schema.FactCondition, fact: Fact, seen: Observed) -> bool:
     value = fact.values.get("value")
     checks = [
         condition.equals is None or _equal(value, condition.equals),
         condition.above is None or (_number(value) is not None and (_number(value) or 0) > condition.above),
         condition.below is None or (_number(value) is not None and (_number(value) or 0) < condition.below),
-        condition.matches is None or search(condition.matches, str(value)) is not None,
+        condition.matches is None or seen.searches.search(condition.matches, str(value)) is not None,
         all(_equal(fact.values.get(name), wanted) for name, wanted in condition.where.items()),
     ]
     return all(checks)
@@ -165,10 +171,7 @@ def _equal(value: _Scalar, wanted: _Scalar) -> bool:
 def _number(value: _Scalar) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
-    try:
-        return float(str(value))
-    except ValueError:
-        return None
+    return number.decimal(str(value))
 
 
 def _all(condition: schema.AllOf, seen: Observed) -> Match:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from hanglens import number
 from hanglens.knowledge.schema import FactCondition, NextStep, Rule
 from hanglens.rules.conditions import Match, Observed, evaluate
 from hanglens.verdict import CONFIDENCES, Confidence, Evidence, Finding, Fix, Text
@@ -33,6 +34,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 def candidates(rules: Iterable[Rule], seen: Observed) -> list[Candidate]:
     """Every rule that fires, the consequences of firm causes marked as such."""
     fired = [candidate for rule in rules if _applies(rule, seen) and (candidate := _candidate(rule, seen))]
+    fired = [candidate for candidate in fired if candidate.rule.id not in seen.searches.off]
     return [_explained_away(candidate, fired) for candidate in fired]
 
 
@@ -67,7 +69,7 @@ def in_span(version: str, span: str) -> bool:
 
 def _numbers(version: str) -> tuple[int, ...]:
     found = re.match(r"v?(\d+(?:\.\d+)*)", version)
-    return tuple(int(part) for part in found[1].split(".")) if found else ()
+    return tuple(number.whole(part) or 0 for part in found[1].split(".")) if found else ()
 
 
 def _candidate(rule: Rule, seen: Observed) -> Candidate | None:

@@ -136,4 +136,4 @@ def test_the_one_process_and_the_one_rank_left_over() -> None:
 
 def test_equal_strength_keeps_the_first() -> None:
     """Of equal statements about one process the first in the evidence stands."""
-    assert resolve([Claim(("", 1), 0, "a", 4), Claim(("", 1), 1, "b", 4)])[("", 1)].rank == 0
+    assert resolve([Claim(("", 1), 0, "a", 4), Claim(("", 1), 1, "b", 4)], None)[("", 1)].rank == 0

@@ -12,7 +12,7 @@ from hanglens.analyze.ranks import build_incident
 from hanglens.analyze.recorder import recorder_facts, wavefront
 from hanglens.bundle import open_evidence
 from hanglens.knowledge.load import RulePack
-from hanglens.model import Gap
+from hanglens.model import Gap, Parsed
 from hanglens.reading import read_evidence, search_index
 from tests.builders import Recorded, call, dumps, facts, incident, members_of, parsed, status
 
@@ -153,7 +153,9 @@ def test_labelled_dumps_of_sixteen_ranks(case: str, shared: Path) -> None:
     folder = shared / "fr-labelled" / case / "evidence"
     if not folder.is_dir():
         pytest.skip("the labelled dumps are not here")
-    about = build_incident(read_evidence(open_evidence([str(folder)]), lambda: search_index(RulePack(()))), several_hosts=False)
+    about = build_incident(
+        Parsed.total(read_evidence(open_evidence([str(folder)]), lambda: search_index(RulePack(())))), several_hosts=False
+    )
     assert {entry.rank for entry in wavefront(about).behind if not entry.held} == {9, 14}
 
 

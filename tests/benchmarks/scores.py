@@ -38,7 +38,7 @@ class Score:
 def score_events(path: Path, answers: Mapping[str, Planted]) -> Score:
     """The lines that patterns recognise; extra are those at which nothing was planted."""
     found = defaultdict[str, set[_Place]](set)
-    for event in read_paths([str(path)], load_rules).events:
+    for event in (event for part in read_paths([str(path)], load_rules) for event in part.events):
         if event.name != "tail":
             found[event.name].add((Path(event.ref.file).name, event.ref.line or 0))
     wanted = {(name, place) for name, place in _wanted(answers)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hanglens.parse.blocks import BlockKind
-from hanglens.parse.index import SEARCHED, PatternIndex, promising
+from hanglens.parse.index import SEARCHED, PatternIndex
 from hanglens.scan import Pattern
 
 BLOCK = BlockKind("block", ("Thread ",), lambda _line, _place: None)
@@ -42,11 +42,14 @@ def test_who_wants_a_literal() -> None:
 )
 def test_a_line_of_which_nothing_comes_is_known_at_once(expression: str, raw: str, worth: bool) -> None:
     """Without a look at its prefixes; where these or control codes may matter, it is worth a try."""
-    assert promising([Pattern("p", expression, literals=("mark",))], raw) is worth
+    pattern = Pattern("p", expression, literals=("mark",))
+    assert PatternIndex([pattern], ()).promising([pattern], raw) is worth
 
 
 def test_a_block_or_a_wrapped_line_is_always_worth_a_try() -> None:
     """What begins there, or goes on below, the line alone cannot tell."""
-    assert promising([BLOCK], "anything")
-    assert promising([Pattern("p", "mark 1", wraps=True)], "mark")
-    assert not promising([], "anything")
+    wrapped = Pattern("p", "mark 1", wraps=True)
+    index = PatternIndex([wrapped], [BLOCK])
+    assert index.promising([BLOCK], "anything")
+    assert index.promising([wrapped], "mark")
+    assert not index.promising([], "anything")

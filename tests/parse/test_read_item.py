@@ -156,7 +156,7 @@ def test_a_dump_that_is_cut_off_is_a_dump_with_a_gap(tmp_path: Path) -> None:
     """The stacks that stand before damage are read, and the damage is told."""
     dumps = "".join(DUMP.replace("Process 12", f"Process {pid}") for pid in range(10, 3000))
     (tmp_path / "pyspy.txt.gz").write_bytes(gzip.compress(dumps.encode())[:-9])
-    parsed = read_evidence(open_evidence([str(tmp_path)]), lambda: INDEX)
+    parsed = Parsed.total(read_evidence(open_evidence([str(tmp_path)]), lambda: INDEX))
     assert len(parsed.stacks) > 2000
     assert [gap.what for gap in parsed.gaps] == ["pyspy.txt.gz"]
 

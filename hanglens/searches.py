@@ -1,0 +1,60 @@
+"""The searches of one analysis by the expressions of its rules, each rule within a time of its own.
+
+Expressions and lines may both come from strangers: some expressions take for ever on some lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from hanglens.errors import HangLensError
+from hanglens.expressions import search
+
+if TYPE_CHECKING:
+    import regex
+
+SLOW = 0.01  # seconds; a search that is not slow takes microseconds
+MOST_SLOW = 1.5  # seconds of slow searches of one rule
+
+
+class Searches:
+    """Searches for the expressions of rules until their time is used up; `off` has the rules that are not searched for any more, and why.
+
+    A rule that is off has seen only a part of the evidence: nothing may be concluded from it.
+    """
+
+    def __init__(self, rule_of: Mapping[str, str] | None = None) -> None:
+        """`rule_of`: the rule that each expression belongs to; an expression of no rule has a time of its own."""
+        self._rule_of = rule_of or {}
+        self._slow: dict[str, float] = {}
+        self.off: dict[str, str] = {}
+
+    def search(self, expression: str, text: str) -> regex.Match[str] | None:
+        """The first match; None where there is none, or where it was not found in time."""
+        if self.off and self._rule_of.get(expression, expression) in self.off:
+            return None
+        began = perf_counter()
+        try:
+            found = search(expression, text)
+        except HangLensError as error:
+            self.off[self._rule_of.get(expression, expression)] = str(error)
+            return None
+        seconds = perf_counter() - began
+        if seconds > SLOW:
+            self._spend(self._rule_of.get(expression, expression), seconds)
+        return found
+
+    def _spend(self, rule: str, seconds: float) -> None:
+        self._slow[rule] = self._slow.get(rule, 0.0) + seconds
+        if self._slow[rule] > MOST_SLOW:
+            self.off[rule] = f"its patterns took more than {MOST_SLOW:g} s on lines of this evidence"
+
+
+def rules_of(expressions: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """The rule of each expression, of pairs of a rule and an expression; the first of several rules with one expression."""
+    found: dict[str, str] = {}
+    for rule, expression in expressions:
+        found.setdefault(expression, rule)
+    return found
