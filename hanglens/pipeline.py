@@ -22,7 +22,7 @@ from hanglens.incident import Incident
 from hanglens.knowledge.load import RulePack
 from hanglens.knowledge.schema import Rule, Snippet
 from hanglens.limits import Limits
-from hanglens.model import Event, Gap, Parsed
+from hanglens.model import Event, Gap, Input, Parsed
 from hanglens.parse.index import PatternIndex
 from hanglens.reading import of_several_hosts, read_evidence, read_paths, search_index
 from hanglens.rules.conclude import conclude
@@ -57,7 +57,8 @@ def diagnose_parts(parts: Sequence[Parsed], pack: RulePack, *, several_hosts: bo
             if at is None:
                 raise
             _log.debug("%s", _file_of(left[at]), exc_info=True)
-            left[at] = Parsed(gaps=(Gap.of_fault(_file_of(left[at]), error),), inputs=left[at].inputs)
+            listed = tuple(Input(about.file, about.kind, about.bytes, about.lines) for about in left[at].inputs)
+            left[at] = Parsed(gaps=(Gap.of_fault(_file_of(left[at]), error),), inputs=listed)
     return diagnose_parsed(Parsed.total(left), pack, several_hosts=several_hosts)
 
 

@@ -42,6 +42,18 @@ def test_a_lone_surrogate_does_not_stop_the_writing() -> None:
     assert from_json(to_json(d)).summary.en == "a\ufffdb"
 
 
+def test_what_a_terminal_or_an_editor_would_act_on_is_escaped() -> None:
+    """C1 controls, marks that turn the direction of text, line separators; read again they are what they were."""
+    odd = "a\x7f\x9b2J\u202egnp.exe\u2066\u2028\u200f中文"
+    d = Diagnosis(verdict="unknown", summary=text(odd, ""), tool_version="1")
+
+    written = to_json(d).decode()
+
+    assert "中文" in written
+    assert not set(odd[:-2]) - {"a"} & set(written) - set("2Jgnp.exe")
+    assert from_json(to_json(d)).summary.en == odd
+
+
 @pytest.mark.parametrize(
     ("data", "said"),
     [
