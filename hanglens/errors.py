@@ -1,5 +1,7 @@
 """The one exception base: every error says what is wrong and what to do next."""
 
+OUR_FAULT = "a fault of our own"  # how each message about a fault in HangLens itself begins
+
 
 class HangLensError(Exception):
     """An error that a person can act on; the command line prints it in one line and ends with `exit_code`."""

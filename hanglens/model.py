@@ -12,8 +12,6 @@ from typing import NamedTuple
 
 from hanglens import number
 
-OUR_FAULT = "a fault of our own"  # how each message about one begins
-
 
 @dataclass(frozen=True, slots=True)
 class SourceRef:
@@ -425,11 +423,6 @@ class Gap:
     what: str
     why: str
     how_to_collect: str = ""
-
-    @staticmethod
-    def of_fault(what: str, error: Exception) -> Gap:
-        """The gap that a fault in HangLens itself leaves where `what` should have been read."""
-        return Gap(what, f"{OUR_FAULT}: {type(error).__name__}: {str(error)[:200]}; it is left out", "run again with -vv and report it")
 
 
 @dataclass(frozen=True, slots=True)

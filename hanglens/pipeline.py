@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from hanglens.analyze.timeline import timeline
 from hanglens.bundle import Item
 from hanglens.dumps_given import nameless_dumps
 from hanglens.errors import HangLensError
+from hanglens.faults import left_out
 from hanglens.incident import Incident
 from hanglens.knowledge.load import RulePack
 from hanglens.knowledge.schema import Rule, Snippet
@@ -31,7 +31,6 @@ from hanglens.rules.findings import candidates
 from hanglens.searches import Searches, rules_of
 from hanglens.verdict import Confidence, CulpritProcess, Diagnosis, Fact, GapRow
 
-_log = logging.getLogger(__name__)
 MOST_FAULTS = 8  # files that are left out one by one, each after some more reasoning
 
 
@@ -56,9 +55,8 @@ def diagnose_parts(parts: Sequence[Parsed], pack: RulePack, *, several_hosts: bo
             at = _first_faulty(left, lambda some: diagnose_parsed(Parsed.total(some), pack, several_hosts=several_hosts))
             if at is None:
                 raise
-            _log.debug("%s", _file_of(left[at]), exc_info=True)
             listed = tuple(Input(about.file, about.kind, about.bytes, about.lines) for about in left[at].inputs)
-            left[at] = Parsed(gaps=(Gap.of_fault(_file_of(left[at]), error),), inputs=listed)
+            left[at] = Parsed(gaps=(left_out(_file_of(left[at]), error),), inputs=listed)
     return diagnose_parsed(Parsed.total(left), pack, several_hosts=several_hosts)
 
 

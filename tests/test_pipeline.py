@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 import hanglens.analyze
-from hanglens.errors import HangLensError, InputError, UsageError
+from hanglens.errors import OUR_FAULT, HangLensError, InputError, UsageError
 from hanglens.incident import Incident
 from hanglens.knowledge.load import RulePack, load_rules
-from hanglens.model import OUR_FAULT
 from hanglens.pipeline import diagnose, diagnose_parsed, diagnose_parts, test_rules
 from hanglens.serialize import from_json, to_json
 from hanglens.verdict import Fact

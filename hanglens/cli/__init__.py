@@ -11,7 +11,7 @@ from contextlib import suppress
 import click
 
 from hanglens import __version__
-from hanglens.errors import HangLensError
+from hanglens.errors import OUR_FAULT, HangLensError
 
 INTERRUPTED = 130  # as shells tell SIGINT
 _COMMANDS = {
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
             _end(f"cannot write to standard output: {error.strerror}; make room, or write elsewhere with -o", 1)
         if traceback_wanted:
             raise
-        _end(f"a fault of our own: {type(error).__name__}: {error}; run again with -vv and report it", 1)
+        _end(f"{OUR_FAULT}: {type(error).__name__}: {error}; run again with -vv and report it", 1)
 
 
 def _flags_first(given: list[str]) -> list[str]:

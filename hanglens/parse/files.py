@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from hanglens.errors import HangLensError
+from hanglens.faults import left_out
 from hanglens.limits import BundleError
 from hanglens.model import Gap, Parsed
 from hanglens.parse.blocks import Place
@@ -20,7 +20,6 @@ from hanglens.streams import HEAD, Again
 if TYPE_CHECKING:
     from hanglens.parse.index import PatternIndex
 
-_log = logging.getLogger(__name__)
 _UTF8 = b"\xef\xbb\xbf"
 
 
@@ -38,8 +37,7 @@ def read_item(
     except (HangLensError, OSError) as error:
         gap = Gap(path, str(error), "collect the file again, or unpack it and check it")
     except Exception as error:  # noqa: BLE001  a fault in one parser must not take the other files along
-        _log.debug("%s", path, exc_info=True)
-        gap = Gap.of_fault(path, error)
+        gap = left_out(path, error)
     else:
         return lambda: _ended(reading, place, size)
     return lambda: _unreadable(gap, place, size)
@@ -50,8 +48,7 @@ def _ended(reading: Callable[[], Parsed], place: Place, size: int) -> Parsed:
     try:
         return reading()
     except Exception as error:  # noqa: BLE001  as above
-        _log.debug("%s", place.file, exc_info=True)
-        return _unreadable(Gap.of_fault(place.file, error), place, size)
+        return _unreadable(left_out(place.file, error), place, size)
 
 
 def _unreadable(gap: Gap, place: Place, size: int) -> Parsed:

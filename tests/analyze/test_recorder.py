@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
+from time import process_time
 
 import pytest
 
@@ -13,6 +15,8 @@ from hanglens.analyze.recorder import recorder_facts, wavefront
 from hanglens.bundle import open_evidence
 from hanglens.knowledge.load import RulePack
 from hanglens.model import Gap, Parsed
+from hanglens.parse.blocks import Place
+from hanglens.parse.flight_recorder import parse_flight_recorder
 from hanglens.reading import read_evidence, search_index
 from tests.builders import Recorded, call, dumps, facts, incident, members_of, parsed, status
 
@@ -181,3 +185,20 @@ def test_a_dump_without_a_record_says_so() -> None:
     assert [(fact.ranks, fact.evidence[0].text) for fact in found["recorder.empty"]] == [
         ((0,), "rank 0: no collective was recorded before the dump")
     ]
+
+
+def test_very_many_unfinished_records_take_seconds() -> None:
+    """A job that enqueues far ahead leaves each call unfinished: the time grows with their number, and not with its square."""
+    first = [{"record_id": n, "pg_id": 0, "process_group": ["0", "default_pg"], "collective_seq_id": n + 1, "p2p_seq_id": 0,
+              "profiling_name": "nccl:all_reduce", "input_sizes": [[4]], "input_dtypes": ["Float"], "output_sizes": [[4]],
+              "output_dtypes": ["Float"], "state": "scheduled", "retired": False, "is_p2p": False, "frames": []}
+             for n in range(50_000)]  # fmt: skip
+    ranks = {0: first, 1: first[:-1]}
+    config = {"0": {"name": "0", "desc": "default_pg", "ranks": "[0, 1]"}}
+    data = {rank: pickle.dumps({"version": "2.10", "pg_config": config, "pg_status": {}, "entries": e}, 2) for rank, e in ranks.items()}
+    began = process_time()
+    parts = [parse_flight_recorder(dump, Place(f"trace_{rank}", rank=rank), len(dump)) for rank, dump in data.items()]
+    about = build_incident(Parsed.total(parts), several_hosts=False)
+    assert facts(about)
+    assert [(entry.rank, entry.seq) for entry in wavefront(about).behind] == [(1, 50_000)]
+    assert process_time() - began < 5
