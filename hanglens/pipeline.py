@@ -28,7 +28,7 @@ from hanglens.reading import of_several_hosts, read_evidence, read_paths, search
 from hanglens.rules.conclude import conclude
 from hanglens.rules.conditions import Observed
 from hanglens.rules.findings import candidates
-from hanglens.searches import Searches, rules_of
+from hanglens.searches import Searches
 from hanglens.verdict import Confidence, CulpritProcess, Diagnosis, Fact, GapRow
 
 MOST_FAULTS = 8  # files that are left out one by one, each after some more reasoning
@@ -84,7 +84,7 @@ def diagnose_parsed(parsed: Parsed, pack: RulePack, *, several_hosts: bool = Fal
     facts = compute_facts(incident)
     off = {one.rule: one.why for one in parsed.rules_off}
     rules = [rule for rule in pack.rules if rule.id not in off]
-    seen = observe(incident, facts, Searches(rules_of((rule.id, expression) for rule in rules for expression in rule.expressions())))
+    seen = observe(incident, facts, Searches(lambda: ((rule.id, expression) for rule in rules for expression in rule.expressions())))
     fired = candidates(rules, seen)
     conclusion = conclude(fired, facts)
     culprits = conclusion.culprits

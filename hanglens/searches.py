@@ -5,7 +5,8 @@ Expressions and lines may both come from strangers: some expressions take for ev
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -25,36 +26,38 @@ class Searches:
     A rule that is off has seen only a part of the evidence: nothing may be concluded from it.
     """
 
-    def __init__(self, rule_of: Mapping[str, str] | None = None) -> None:
-        """`rule_of`: the rule that each expression belongs to; an expression of no rule has a time of its own."""
-        self._rule_of = rule_of or {}
+    def __init__(self, rules: Callable[[], Iterable[tuple[str, str]]] = tuple) -> None:
+        """`rules` gives pairs of a rule and an expression, and is asked for them only when a search is slow.
+
+        An expression of several rules is the first one's; one of no rule has a time of its own.
+        """
+        self._rules = rules
         self._slow: dict[str, float] = {}
         self.off: dict[str, str] = {}
 
     def search(self, expression: str, text: str) -> regex.Match[str] | None:
         """The first match; None where there is none, or where it was not found in time."""
-        if self.off and self._rule_of.get(expression, expression) in self.off:
+        if self.off and self._rule(expression) in self.off:
             return None
         began = perf_counter()
         try:
             found = search(expression, text)
         except HangLensError as error:
-            self.off[self._rule_of.get(expression, expression)] = str(error)
+            self.off[self._rule(expression)] = str(error)
             return None
         seconds = perf_counter() - began
         if seconds > SLOW:
-            self._spend(self._rule_of.get(expression, expression), seconds)
+            self._spend(self._rule(expression), seconds)
         return found
+
+    @cached_property
+    def _rule_of(self) -> Mapping[str, str]:
+        return {expression: rule for rule, expression in reversed(tuple(self._rules()))}
+
+    def _rule(self, expression: str) -> str:
+        return self._rule_of.get(expression, expression)
 
     def _spend(self, rule: str, seconds: float) -> None:
         self._slow[rule] = self._slow.get(rule, 0.0) + seconds
         if self._slow[rule] > MOST_SLOW:
             self.off[rule] = f"its patterns took more than {MOST_SLOW:g} s on lines of this evidence"
-
-
-def rules_of(expressions: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The rule of each expression, of pairs of a rule and an expression; the first of several rules with one expression."""
-    found: dict[str, str] = {}
-    for rule, expression in expressions:
-        found.setdefault(expression, rule)
-    return found

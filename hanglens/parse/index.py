@@ -8,7 +8,7 @@ from functools import cached_property
 from hanglens.expressions import required_pieces
 from hanglens.parse.blocks import BlockKind
 from hanglens.scan import Pattern, Scanner
-from hanglens.searches import Searches, rules_of
+from hanglens.searches import Searches
 
 SEARCHED = 64 << 10  # characters of a line in which a pattern is searched
 _BEGINNINGS = ("^", "\\A", "(?<!", "(?<=")
@@ -28,7 +28,7 @@ class PatternIndex:
             for literal in kind.literals:
                 wanted.setdefault(literal, []).append(kind)
         self.scanner = Scanner(list(wanted))
-        self.searches = Searches(rules_of((pattern.rule, pattern.expression) for pattern in patterns))
+        self.searches = Searches(lambda: ((pattern.rule, pattern.expression) for pattern in patterns))
         self.patterns = {pattern.name: pattern for pattern in patterns}
         self._wanted = [tuple(wanted[literal]) for literal in self.scanner.literals]
 
