@@ -22,7 +22,8 @@ _PLAIN_CODES = b"].}e()NKJMGhqrusat0\x88\x89\x85\x86\x87\x8aXb"
 _Slot = tuple[Any, Any]  # a container, and a key or index of it
 
 
-def _odd(rng: Random) -> Any:  # noqa: ANN401  anything that JSON or a pickle may hold
+def _odd(rng: Random) -> Any:
+    """Anything that JSON or a pickle may hold."""
     return rng.choice((
         lambda: rng.choice(_NUMBERS), lambda: rng.choice(_NUMBERS), lambda: rng.choice(_TEXTS), lambda: None, lambda: rng.random() < 0.5,
         list, dict, lambda: [[[]]], lambda: {"a": {"b": []}}, lambda: [rng.choice(_NUMBERS)] * rng.choice((1, 3, 500)),

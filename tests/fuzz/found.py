@@ -40,4 +40,6 @@ def kept(home: Path) -> Mutant:
     """A mutant that `keep` wrote."""
     reason = msgspec.json.decode((home / REASON).read_bytes(), type=Reason)
     rules = home / "rules"
-    return Mutant(read(home / "evidence", whole=True), tuple(reason.given), read(rules, whole=True) if rules.is_dir() else {}, reason.redact)
+    return Mutant(
+        read(home / "evidence", whole=True), tuple(reason.given), read(rules, whole=True) if rules.is_dir() else {}, reason.redact
+    )

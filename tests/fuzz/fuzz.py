@@ -12,6 +12,7 @@ import itertools
 import random
 import resource
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ from tests.fuzz.trial import Bench
 
 _ADDRESSES = 6 << 30  # bytes of address space more than at the start
 _MEMORY = Path("/dev/shm")
+_STUCK = 600.0  # seconds after which code that no signal reaches is ended, with its stack, and the process with it
+_OFTEN = 100  # mutants; to start that clock again takes as long as a small mutant
 
 
 class Fuzzer:
@@ -39,6 +42,8 @@ class Fuzzer:
 
     def round(self, number: int) -> None:
         """Make and try one mutant."""
+        if self.tried % _OFTEN == 0:
+            _wind_up()
         began = time.monotonic()
         mutant = make(self.seed, number, self._cases, self._rules)
         faults = self._bench.faults(mutant)
@@ -50,6 +55,7 @@ class Fuzzer:
                 self._tell(number, mutant, fault)
 
     def _tell(self, number: int, mutant: Mutant, fault: Fault) -> None:
+        _wind_up()
         small = smaller(mutant, lambda other: any(_alike(fault, one) for one in self._bench.faults(other)))
         home = keep(small, fault, self._keep_in or (FOUND if small.free else PRIVATE))
         print(f"\n{fault}\n{fault.stack}mutant {number} of seed {self.seed}, kept in {home}", flush=True)
@@ -74,8 +80,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fuzz; 1 if something broke."""
     options = _options(arguments)
-    faulthandler.enable()
-    _limit_memory()
     seed = random.SystemRandom().randrange(10**6) if options.seed is None else options.seed
     cases = fixtures() + (labelled(options.labelled) if options.labelled else [])
     work = Path(tempfile.mkdtemp(prefix="hanglens-fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None))
@@ -85,11 +89,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if done >= options.rounds if options.rounds is not None else fuzzer.seconds >= options.seconds:
             break
         fuzzer.round(number)
+    faulthandler.cancel_dump_traceback_later()
     shutil.rmtree(work)
     return _report(fuzzer)
 
 
-def _limit_memory() -> None:
+def _wind_up() -> None:
+    """Start the clock again that ends the process where it is stuck."""
+    faulthandler.dump_traceback_later(_STUCK, exit=True, file=sys.__stderr__ or sys.stderr)
+
+
+def _confine() -> None:
+    """For a process of its own: a mutant that crashes it is told with its stack, and one that fills the memory gets no more."""
+    faulthandler.enable()
     size = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + _ADDRESSES, resource.getrlimit(resource.RLIMIT_AS)[1]))
 
@@ -102,4 +114,5 @@ def _report(fuzzer: Fuzzer) -> int:
 
 
 if __name__ == "__main__":
+    _confine()
     raise SystemExit(main())

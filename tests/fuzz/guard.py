@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import re
 import signal
 import time
@@ -17,7 +16,6 @@ from tests.fuzz.invariants import Fault
 
 SECONDS = 5.0  # of the processor, for one mutant
 MEBIBYTES = 512  # more than before
-_STUCK = 120.0  # seconds after which code that no signal reaches is ended, and the process with it
 _PACKAGE = str(Path(hanglens.__file__).parent)
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -57,11 +55,9 @@ def _arm(seconds: float) -> None:
     if not hasattr(signal, "setitimer"):
         return
     signal.signal(signal.SIGPROF, _ended if seconds else signal.SIG_IGN)
-    signal.setitimer(signal.ITIMER_PROF, seconds, 1.0 if seconds else 0)  # again each second: the first may fall where nothing can be raised
-    if seconds:
-        faulthandler.dump_traceback_later(_STUCK, exit=True)
-    else:
-        faulthandler.cancel_dump_traceback_later()
+    signal.setitimer(
+        signal.ITIMER_PROF, seconds, 1.0 if seconds else 0
+    )  # again each second: the first may fall where nothing can be raised
 
 
 def _ended(_signal: int, frame: FrameType | None) -> None:

@@ -72,7 +72,11 @@ def _reverse(rng: Random, lines: Lines) -> Lines:
 
 def _long(rng: Random, lines: Lines) -> Lines:
     at = rng.randrange(len(lines))
-    return [*lines[:at], lines[at].rstrip(b"\n") + rng.choice((b" x", b"1", b"[", b"\\", b"a:")) * rng.choice((300, 9000)) + b"\n", *lines[at:]]
+    return [
+        *lines[:at],
+        lines[at].rstrip(b"\n") + rng.choice((b" x", b"1", b"[", b"\\", b"a:")) * rng.choice((300, 9000)) + b"\n",
+        *lines[at:],
+    ]
 
 
 _ORDERS = (_drop, _double, _shuffle, _swap, _cut, _torn, _glue, _many, _reverse, _long)
@@ -94,15 +98,15 @@ def interleave(rng: Random, data: bytes, other: bytes) -> bytes:
 
 
 def _one_of(pattern: re.Pattern[bytes], values: tuple[bytes, ...]) -> Callable[[Random, bytes], bytes]:
-    """Replaces one match, or each, by one of the values; a first group of the pattern stays."""
+    """Replaces some matches, or each, by one of the values; a first group of the pattern stays."""
 
     def mutate(rng: Random, data: bytes) -> bytes:
         found = list(pattern.finditer(data))
         if not found:
             return reorder(rng, data)
         new = rng.choice(values)
-        chosen = found if rng.random() < 0.15 and len(new) < 100 else [rng.choice(found)]
-        for match in reversed(chosen):
+        number = len(found) if rng.random() < 0.15 and len(new) < 100 else min(rng.choice((1, 1, 3)), len(found))
+        for match in sorted(rng.sample(found, number), key=lambda one: -one.start()):
             data = data[: match.start()] + (match[1] if pattern.groups else b"") + new + data[match.end() :]
         return data
 

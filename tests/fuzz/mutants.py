@@ -12,6 +12,7 @@ from random import Random
 from tests.fuzz import dumps, lines, octets, packs, rulefiles, trees
 from tests.fuzz.evidence import Case
 
+FORMATS = ("json", "text", "markdown", "html", "speedscope", "trace")
 MOST_BYTES = 2 << 20  # of all files: a mutant is to be odd, not large
 
 
@@ -19,13 +20,15 @@ MOST_BYTES = 2 << 20  # of all files: a mutant is to be odd, not large
 class Mutant:
     """Files by their paths, and what `analyze` gets: these top names (`given`), or the folder that holds all files.
 
-    `rules` are rule files that replace the packaged ones; `redact` hides names. `free`: it may be published.
+    `rules` are rule files that replace the packaged ones; `redact` hides names; `formats` are those that it is rendered in.
+    `free`: it may be published.
     """
 
     files: Mapping[str, bytes]
     given: tuple[str, ...] = ()
     rules: Mapping[str, bytes] = field(default_factory=dict)
     redact: bool = False
+    formats: tuple[str, ...] = FORMATS
     free: bool = True
 
     def write(self, folder: Path) -> list[Path]:
@@ -55,13 +58,14 @@ def make(seed: int, number: int, cases: Sequence[Case], rules: Mapping[str, byte
     given = _tops(files) if rng.random() < 0.4 else ()
     if rng.random() < 0.13:
         files, given = packs.packed(rng, files), ()
-    odd = rulefiles.mutated(rng, dict(rules)) if rng.random() < 0.08 else {}
-    return Mutant(_bounded(files), given, odd, redact=rng.random() < 0.12, free=free)
+    odd = rulefiles.mutated(rng, dict(rules)) if rng.random() < 0.05 else {}
+    formats = tuple(name for name in FORMATS if name == "json" or rng.random() < 0.5)
+    return Mutant(_bounded(files), given, odd, redact=rng.random() < 0.12, formats=formats, free=free)
 
 
 def _chosen(rng: Random, case: Case) -> dict[str, bytes]:
     """All files of a case, or a few: then more of them are analysed in a second."""
-    number = len(case.files) if rng.random() < 0.15 else min(rng.choice((1, 2, 2, 3, 5)), len(case.files))
+    number = len(case.files) if rng.random() < 0.08 else min(rng.choice((1, 2, 2, 3, 5)), len(case.files))
     chosen = set(rng.sample(sorted(case.files), number))
     return {name: data for name, data in case.files.items() if name in chosen}
 

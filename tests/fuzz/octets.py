@@ -69,14 +69,17 @@ def repeat(rng: Random, data: bytes) -> bytes:
 
 
 def number(rng: Random, data: bytes) -> bytes:
-    """One number replaced by an odd one, or all that are like it."""
+    """Some numbers replaced by odd ones, or all that are like one of them."""
     found = list((_HEX if rng.random() < 0.1 else _NUMBER).finditer(data))
     if not found:
         return insert(rng, data)
-    chosen, new = rng.choice(found), rng.choice(NUMBERS)
-    if rng.random() < 0.2 and len(data) * max(len(new), 1) < 1 << 20:
+    if rng.random() < 0.15:
+        chosen, new = rng.choice(found), rng.choice(NUMBERS[3:])
         return re.sub(rb"(?<!\d)" + re.escape(chosen[0]) + rb"(?!\d)", new, data)
-    return data[: chosen.start()] + new + data[chosen.end() :]
+    some = sorted(rng.sample(found, min(rng.choice((1, 1, 4, 12)), len(found))), key=lambda one: -one.start())
+    for one in some:
+        data = data[: one.start()] + rng.choice(NUMBERS) + data[one.end() :]
+    return data
 
 
 def line_ends(rng: Random, data: bytes) -> bytes:

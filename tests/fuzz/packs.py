@@ -14,7 +14,18 @@ from random import Random
 from hanglens.streams import zstd
 from tests.fuzz import octets
 
-_NAMES = ("../../etc/x.log", "/abs/rank0.log", "C:\\x\\rank1.log", "a/../../b.log", "..", "", "a\nb.log", "\u202egol.0knar", "a//./b.log", "x/" * 90 + "y")
+_NAMES = (
+    "../../etc/x.log",
+    "/abs/rank0.log",
+    "C:\\x\\rank1.log",
+    "a/../../b.log",
+    "..",
+    "",
+    "a\nb.log",
+    "\u202egol.0knar",
+    "a//./b.log",
+    "x/" * 90 + "y",
+)
 
 
 def tar(rng: Random, files: Mapping[str, bytes]) -> bytes:
@@ -56,8 +67,11 @@ def _zstandard(data: bytes) -> bytes:
 
 
 _SQUEEZERS: dict[str, Callable[[bytes], bytes]] = {
-    ".gz": lambda data: gzip.compress(data, 1, mtime=0), ".zst": _zstandard, ".xz": lambda data: lzma.compress(data, preset=0), ".bz2": bz2.compress,
-}  # fmt: skip
+    ".gz": lambda data: gzip.compress(data, 1, mtime=0),
+    ".zst": _zstandard,
+    ".xz": lambda data: lzma.compress(data, preset=0),
+    ".bz2": bz2.compress,
+}
 
 
 def squeezed(rng: Random, name: str, data: bytes) -> tuple[str, bytes]:

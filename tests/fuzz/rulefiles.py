@@ -12,14 +12,17 @@ from tests.fuzz import dumps, lines, octets
 Files = dict[str, bytes]
 
 _PATTERNS = (
-    "(a+)+$", "(", "[", "", ".*", r"(?P<rank>\d+)", r"(?P<culprit>\S+)", r"(?P<rank>.)(?P<rank>.)", r"\d{1,99999}", "x{70000}", "(?<=a+)b",
-    r"\p{L}+", "(?i)nccl|(?s).", "NCCL (?P<op>.*) (?P<size>\\d*)", r"(?:NCCL|rank).{0,500}", "\\", r"(\w+\s?)*:$", "²", "\ud800", "a" * 5000,
+    "(a+)+$", "(", "[", "", ".*", r"(?P<rank>\d+)", r"(?P<culprit>\S+)", r"(?P<rank>.)(?P<rank>.)", r"\d{1,99999}", "x{70000}",
+    "(?<=a+)b", r"\p{L}+", "(?i)nccl|(?s).", r"NCCL (?P<op>.*) (?P<size>\d*)", r"(?:NCCL|rank).{0,500}", "\\", r"(\w+\s?)*:$", "²",
+    "\ud800", "a" * 5000,
 )  # fmt: skip
 _CONDITIONS = (
-    {"all": []}, {"any": [{"pattern": "NCCL"}]}, {"not": {"pattern": "NCCL"}}, {"fact": "no.such"}, {"fact": "job.world_size", "above": "x"},
-    {"count": {"pattern": "NCCL"}, "at_least": -1}, {"sequence": [{"never": {"pattern": "NCCL"}}]}, {"silence": "to the end"},
+    {"all": []}, {"any": [{"pattern": "NCCL"}]}, {"not": {"pattern": "NCCL"}}, {"fact": "no.such"}, {"silence": "to the end"},
+    {"fact": "job.world_size", "above": "x"}, {"count": {"pattern": "NCCL"}, "at_least": -1},
+    {"sequence": [{"never": {"pattern": "NCCL"}}]},
     {"stack": "wait", "on": "all ranks but one"}, {"pattern": "NCCL", "on": "every rank"}, None, [], "NCCL", 7,
-    {"sequence": [{"pattern": "NCCL"}, {"silence": "to the end"}]}, {"pattern": "NCCL", "source": "nccl", "level": "WARN", "on": "one rank"},
+    {"sequence": [{"pattern": "NCCL"}, {"silence": "to the end"}]},
+    {"pattern": "NCCL", "source": "nccl", "level": "WARN", "on": "one rank"},
 )  # fmt: skip
 _NESTED: dict[str, object] = {"pattern": "NCCL INFO"}
 for _ in range(60):

@@ -12,15 +12,14 @@ from tests.fuzz.lines import interleave
 Files = dict[str, bytes]
 
 _ODD = (
-    "rank-1.log", "rank99999.log", "rank00000007.pyspy.txt", "x\x1b[31m.log", "a\nb.log", "\u202egol.0knar", "²rank².log", "pid0.proc-stat.txt",
-    "nccl_trace_rank_", "nccl_trace_rank_999999", "nccl_trace_rank_-1", "rank0.log.gz", "rank1.json", "nccl-ras.txt", "-", "--help", "~", "a|b.md",
-    "manifest.json", "pid999999999.threads.txt", "nccl.vm.1.log", "```.log", "<b>.log", "rank0 (copy).log", "x" * 200 + ".log", "empty_trace_1",
+    "rank-1.log", "rank99999.log", "rank00000007.pyspy.txt", "x\x1b[31m.log", "a\nb.log", "\u202egol.0knar", "²rank².log", "-", "--help",
+    "~", "pid0.proc-stat.txt", "nccl_trace_rank_", "nccl_trace_rank_999999", "nccl_trace_rank_-1", "rank0.log.gz", "rank1.json",
+    "nccl-ras.txt", "a|b.md", "manifest.json", "pid999999999.threads.txt", "nccl.vm.1.log", "```.log", "<b>.log", "rank0 (copy).log",
+    "x" * 200 + ".log", "empty_trace_1",
 )  # fmt: skip
 _HOSTS = ("node0", "node1", "gpu-17", "10.0.0.1", "host\u202e", "rank3", "hanglens-vm-20261123T050255Z")
 _PID = re.compile(r"(?<=pid)\d+|(?<=\.)\d+(?=\.log$)")
 _RANK = re.compile(r"(?<=rank)\d+|(?<=rank_)\d+")
-
-
 
 
 def drop(rng: Random, files: Files) -> Files:

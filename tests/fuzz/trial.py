@@ -73,7 +73,7 @@ class Bench:
         if mutant.rules:
             yield from _loaded(pack, sorted(mutant.rules), self.folder / "rules")
             yield from _attempted(lambda: (test_rules(pack), lint(pack, self.pack), [page(rule, "en") for rule in pack.rules]))
-        yield from _diagnosed(paths, pack, redact=mutant.redact)
+        yield from _diagnosed(paths, pack, mutant)
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def _overheard() -> Iterator[_Overheard]:
         logger.level, logger.propagate = before
 
 
-def _diagnosed(paths: Sequence[Path], pack: RulePack, *, redact: bool) -> Iterator[Fault]:
+def _diagnosed(paths: Sequence[Path], pack: RulePack, mutant: Mutant) -> Iterator[Fault]:
     try:
         diagnosis = diagnose([str(path) for path in paths], pack)
     except InputError as error:
@@ -101,18 +101,18 @@ def _diagnosed(paths: Sequence[Path], pack: RulePack, *, redact: bool) -> Iterat
         yield fault_of(error)
         return
     yield from invariants.cited(diagnosis, invariants.contents(paths))
-    if redact:
+    if mutant.redact:
         diagnosis = redacted(diagnosis, Redactor(names=True))
     for invariant in invariants.OF_A_DIAGNOSIS:
         yield from invariant(diagnosis)
-    yield from _rendered(diagnosis)
+    yield from _rendered(diagnosis, mutant.formats)
 
 
-def _rendered(diagnosis: Diagnosis) -> Iterator[Fault]:
+def _rendered(diagnosis: Diagnosis, formats: Sequence[str]) -> Iterator[Fault]:
     outputs: dict[str, str] = {}
-    for name, render in RENDERERS.items():
+    for name in formats:
         try:
-            outputs[name] = render(diagnosis)
+            outputs[name] = RENDERERS[name](diagnosis)
         except InputError as error:
             if not error.message.startswith(_MAY_REFUSE.get(name, "nothing")):
                 yield fault_of(error)
