@@ -56,7 +56,7 @@ class Fuzzer:
 
     def _tell(self, number: int, mutant: Mutant, fault: Fault) -> None:
         _wind_up()
-        small = smaller(mutant, lambda other: any(_alike(fault, one) for one in self._bench.faults(other)))
+        small = smaller(mutant, lambda other: any(_alike(fault, one) for one in self._bench.faults(other)), self._bench.unpacked)
         home = keep(small, fault, self._keep_in or (FOUND if small.free else PRIVATE))
         print(f"\n{fault}\n{fault.stack}mutant {number} of seed {self.seed}, kept in {home}", flush=True)
 

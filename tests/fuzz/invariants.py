@@ -46,10 +46,16 @@ Faults = Iterator[Fault]
 def contents(paths: Sequence[Path]) -> Contents:
     """The lines of each file of the evidence, those inside of archives too, as far as they can be read."""
     found: dict[str, list[list[str]]] = {}
+    for path, data in unpacked(paths):
+        found.setdefault(path, []).append(_decoded(data).split("\n"))
+    return found
+
+
+def unpacked(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+    """The path and the good bytes of each file of the evidence, those inside of archives too."""
     for item in open_evidence([str(path) for path in paths]):
         if isinstance(item, Item):
-            found.setdefault(item.path, []).append(_decoded(_good_bytes(item)).split("\n"))
-    return found
+            yield item.path, _good_bytes(item)
 
 
 def _good_bytes(item: Item) -> bytes:
@@ -135,7 +141,7 @@ def timed(d: Diagnosis) -> Faults:
     """Each time is one, of this age; nothing ends before it begins."""
     for finding in d.findings:
         for one in finding.evidence:
-            yield from _real(one.time, finding.rule)
+            yield from _real(one.time, "evidence")
     for row in d.ranks:
         yield from _real(row.last_event and row.last_event.time, "last event")
     for span in d.timeline:

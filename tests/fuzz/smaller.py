@@ -30,9 +30,11 @@ class _Search:
         return self._left >= 0 and time.monotonic() < self._end and self._breaks(mutant)
 
 
-def smaller(mutant: Mutant, breaks: Breaks) -> Mutant:
-    """The smallest mutant that was found to break, too."""
+def smaller(mutant: Mutant, breaks: Breaks, unpacked: Callable[[Mutant], Mutant] = lambda mutant: mutant) -> Mutant:
+    """The smallest mutant that was found to break, too; `unpacked` makes one without archives."""
     search = _Search(breaks)
+    plain = unpacked(mutant)
+    mutant = plain if search.still(plain) else mutant
     for change in ({"redact": False}, {"given": ()}, {"rules": {}}):
         simpler = replace(mutant, **change)
         mutant = simpler if simpler != mutant and search.still(simpler) else mutant

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 from unittest.mock import patch
 
 import pytest
@@ -21,6 +23,7 @@ from tests.fuzz.fuzz import main
 from tests.fuzz.guard import bounded
 from tests.fuzz.invariants import OUR_FAULT, Fault
 from tests.fuzz.mutants import FORMATS, Mutant, make
+from tests.fuzz.packs import tar
 from tests.fuzz.smaller import smaller
 from tests.fuzz.trial import Bench
 
@@ -68,7 +71,7 @@ PLANTED: dict[str, tuple[tuple[str, str], Diagnosis]] = {
     "negative in a list": (("negative", "culprit_ranks"), structs.replace(SOUND, culprit_ranks=(-3,))),
     "no time": (("time", "timeline silence"), structs.replace(SOUND, timeline=(span("2024-02-30T00:00:00", "2024-03-01T00:00:00"),))),
     "another age": (
-        ("time", "a/b"),
+        ("time", "evidence"),
         structs.replace(SOUND, findings=(finding(Evidence(file="a.log", text="", time="0001-01-01T00:00:00")),)),
     ),
     "backwards": (("backwards", "timeline silence"), structs.replace(SOUND, timeline=(span("10:00:01", "10:00:00.5"),))),
@@ -176,6 +179,13 @@ def test_a_failing_mutant_becomes_small() -> None:
     files = {"odd\x1b.log": b"a\n" * 300 + b"one BAD thing\n" + b"b\n" * 300, "other.log": b"c\n"}
     small = smaller(Mutant(files, given=("other.log",), redact=True), lambda mutant: any(b"BAD" in data for data in mutant.files.values()))
     assert small == Mutant({"file0.log": b"BAD"})
+
+
+def test_a_failing_mutant_is_unpacked(bench: Bench) -> None:
+    """An archive that is not what fails is not part of what is kept."""
+    packed = Mutant({"evidence.tar.gz": gzip.compress(tar(Random(4), {"a.log": b"one BAD thing\n"}))})
+    small = smaller(packed, lambda mutant: any(b"BAD" in data for data in mutant.files.values()), bench.unpacked)
+    assert small == Mutant({"evidence.tar.gz/a.log": b"BAD"})
 
 
 def test_a_failing_mutant_is_kept(tmp_path: Path) -> None:

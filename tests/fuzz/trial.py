@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -63,6 +64,10 @@ class Bench:
         with _overheard() as heard, bounded(found), patch.object(reading, "search_index", self._search_index):
             found += self._try(mutant)
         return list({fault.kind: fault for fault in (*heard.faults, *found)}.values())
+
+    def unpacked(self, mutant: Mutant) -> Mutant:
+        """The same evidence without archives and compression."""
+        return replace(mutant, files=dict(invariants.unpacked(mutant.write(self.folder))), given=())
 
     def _search_index(self, pack: RulePack) -> object:
         return self._index if pack is self.pack else _INDEX(pack)
