@@ -47,7 +47,8 @@ def contents(paths: Sequence[Path]) -> Contents:
     """The lines of each file of the evidence, those inside of archives too, as far as they can be read."""
     found: dict[str, list[list[str]]] = {}
     for path, data in unpacked(paths):
-        found.setdefault(path, []).append(_decoded(data).split("\n"))
+        text = _decoded(data)
+        found.setdefault(path, []).append(text.split("\n" if "\n" in text else "\r"))
     return found
 
 
