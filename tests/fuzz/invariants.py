@@ -20,7 +20,7 @@ OUR_FAULT = "a fault of our own"  # what a Gap says whose file made a parser or 
 YEARS = range(1970, 2101)
 
 Contents = Mapping[str, Sequence[Sequence[str]]]
-"""The lines of each file of the evidence; of several, where an archive has that path more than once."""
+"""The lines of each file of the evidence, in each way to count them; of several files, where an archive has a path more than once."""
 
 _STAMP = re.compile(r"(?:(?:(\d{4})-)?(\d\d)-(\d\d)T)?(\d\d):(\d\d):(\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _OBEYED = re.compile("[\0-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -48,7 +48,9 @@ def contents(paths: Sequence[Path]) -> Contents:
     found: dict[str, list[list[str]]] = {}
     for path, data in unpacked(paths):
         text = _decoded(data)
-        found.setdefault(path, []).append(text.split("\n" if "\n" in text else "\r"))
+        found.setdefault(path, []).append(text.split("\n"))
+        if "\n" not in text:
+            found[path].append(text.split("\r"))  # which then are the line ends of a log
     return found
 
 
