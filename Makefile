@@ -1,7 +1,8 @@
 # Everything lives in .venv, made from this folder's own files. PYTHON=python3.12 picks another interpreter.
-PYTHON ?= python3
-DEMO   ?= fixtures/nccl-missing-rank/evidence
-ARGS   ?=
+PYTHON  ?= python3
+DEMO    ?= fixtures/nccl-missing-rank/evidence
+ARGS    ?=
+SECONDS ?= 60
 
 VENV    := .venv
 BIN     := $(VENV)/bin
@@ -10,7 +11,7 @@ DIST    := build/wheel
 SOURCES := pyproject.toml hatch_build.py README.md LICENSE $(shell find hanglens/. rules/. ! -name __pycache__ ! -name '*.pyc')  # folders too: a file may vanish
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types layers rules check gold bench conformance clean
+.PHONY: help venv demo test lint types layers rules check gold bench fuzz conformance clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +49,9 @@ bench: $(VENV)/.wheel  ## large logs beside rg and grep (ARGS="--scale 0.05" for
 	$(BIN)/python -m tests.benchmarks.search $(ARGS)
 	$(BIN)/python -m tests.benchmarks.stacks
 	$(BIN)/python -m tests.benchmarks.recorders
+
+fuzz: $(VENV)/.wheel $(VENV)/.extra-test  ## mutated evidence through all of it: does anything break, or say what is not so? (SECONDS=600 ARGS="--seed 42")
+	$(BIN)/python -m tests.fuzz.fuzz --seconds $(SECONDS) $(ARGS)
 
 conformance: $(VENV)/.wheel  ## do published engines still print what the tables name? Downloads 3.3 GB into build/ (ARGS=sglang)
 	$(BIN)/python tests/conformance/conformance.py $(ARGS)
