@@ -53,14 +53,20 @@ def search_index(pack: RulePack) -> PatternIndex:
 
 def read_evidence(items: Iterable[Item | Gap], index: Callable[[], PatternIndex]) -> tuple[Parsed, ...]:
     """Read every file; each item is read, or given to another process, before the next one is taken."""
-    index = cache(index)
+
+    @cache
+    def begun() -> PatternIndex:
+        found = index()
+        found.searches.reset()
+        return found
+
     parts: list[Callable[[], Parsed]] = []
     with closing(DumpReaders()) as dumps:
         for item in items:
             if isinstance(item, Gap):
                 parts.append(partial(Parsed, gaps=(item,)))
             else:
-                parts.append(read_item(item.path, item.size, item.stream, index, dumps))
+                parts.append(read_item(item.path, item.size, item.stream, begun, dumps))
         return tuple(part() for part in parts)
 
 

@@ -35,6 +35,11 @@ class Searches:
         self._slow: dict[str, float] = {}
         self.off: dict[str, str] = {}
 
+    def reset(self) -> None:
+        """Begin another analysis."""
+        self._slow.clear()
+        self.off.clear()
+
     def search(self, expression: str, text: str) -> regex.Match[str] | None:
         """The first match; None where there is none, or where it was not found in time."""
         if self.off and self._rule(expression) in self.off:

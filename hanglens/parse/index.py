@@ -19,7 +19,7 @@ Wanted = Pattern | BlockKind
 class PatternIndex:
     """All patterns and block kinds of an analysis, found by the literals that a scan hits."""
 
-    def __init__(self, patterns: Sequence[Pattern], kinds: Sequence[BlockKind]) -> None:
+    def __init__(self, patterns: Sequence[Pattern], kinds: Sequence[BlockKind], searches: Searches | None = None) -> None:
         wanted: dict[str, list[Wanted]] = {}
         for pattern in patterns:
             for literal in pattern.required():
@@ -28,14 +28,14 @@ class PatternIndex:
             for literal in kind.literals:
                 wanted.setdefault(literal, []).append(kind)
         self.scanner = Scanner(list(wanted))
-        self.searches = Searches(lambda: ((pattern.rule, pattern.expression) for pattern in patterns))
+        self.searches = searches or Searches(lambda: ((pattern.rule, pattern.expression) for pattern in patterns))
         self.patterns = {pattern.name: pattern for pattern in patterns}
         self._wanted = [tuple(wanted[literal]) for literal in self.scanner.literals]
 
     @cached_property
     def without_blocks(self) -> PatternIndex:
         """The patterns alone, for files whose blocks somebody else reads."""
-        return PatternIndex(list(self.patterns.values()), ())
+        return PatternIndex(list(self.patterns.values()), (), self.searches)
 
     def wanted(self, literal: int) -> tuple[Wanted, ...]:
         """Who wants a literal."""

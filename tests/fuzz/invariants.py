@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 
 from hanglens.bundle import Item, open_evidence
+from hanglens.errors import OUR_FAULT
 from hanglens.limits import BundleError
 from hanglens.parse.lines import ANSI
 from hanglens.serialize import from_json
 from hanglens.verdict import Diagnosis
 
-OUR_FAULT = "a fault of our own"  # what a Gap says whose file made a parser or an analysis fail
 YEARS = range(1970, 2101)
 
 Contents = Mapping[str, Sequence[Sequence[str]]]
