@@ -21,10 +21,12 @@ else:
 
 REGEX_SECONDS = 0.5
 SHORTEST_LITERAL = 4
+MOST_REPEATS = 10_000
 MOST_ALTERNATIVES = 16  # of a literal that holds choices, as `via P2P` and `via SHM` of `via (?:P2P|SHM)`
 
 _Tree = Sequence[tuple[object, object]]
 _EMPTY = frozenset({""})
+_REPEATING = {_sre.MAX_REPEAT, _sre.MIN_REPEAT, getattr(_sre, "POSSESSIVE_REPEAT", _sre.MAX_REPEAT)}  # the last since Python 3.11
 
 
 def search(expression: str, text: str) -> regex.Match[str] | None:
@@ -57,8 +59,28 @@ _FAULTS = (re.error, regex.error, ValueError, OverflowError, RecursionError)  # 
 
 
 def fault(expression: str) -> str:
-    """What Python's own parser finds wrong with a regular expression; nothing if it takes it."""
-    return _complaint(_parsed, expression)
+    """What is wrong with a regular expression: what Python's own parser says, or that it is too large; nothing if it is right."""
+    if complaint := _complaint(_parsed, expression):
+        return complaint
+    return f"it repeats a piece more than {MOST_REPEATS} times" if _repeats(_parsed(expression)[0]) > MOST_REPEATS else ""
+
+
+def _repeats(tree: _Tree) -> int:
+    """How many copies of its smallest piece it becomes when it is compiled."""
+    return max((_copies(op, argument) for op, argument in tree), default=1)
+
+
+def _copies(op: object, argument: Any) -> int:  # noqa: ANN401  the parser's trees have no types
+    if op in _REPEATING:
+        least, most, inner = argument
+        return int(max(least if most is _sre.MAXREPEAT else most, 1)) * _repeats(inner)
+    return max(map(_repeats, _inside(op, argument)), default=1)
+
+
+def _inside(op: object, argument: Any) -> Sequence[_Tree]:  # noqa: ANN401  as above
+    if op is _sre.BRANCH:
+        return argument[1]  # type: ignore[no-any-return]
+    return [argument[-1]] if op in (_sre.SUBPATTERN, _sre.ASSERT, _sre.ASSERT_NOT) else ()
 
 
 def search_fault(expression: str) -> str:

@@ -20,6 +20,7 @@ from hanglens.machine import cores
 MOST_THREADS = 4
 READ_AHEAD = 3  # blocks
 WORTH_A_THREAD = 1 << 18  # bytes; less is searched sooner than handed over
+LONGEST_LITERAL = 500  # characters; of a longer one the beginning is enough, and Hyperscan has a limit
 FLOOD = 64  # hits of one literal in a large block
 MOST_FLOODS = 64  # times that more floods are taken note of; each takes as long as some blocks
 
@@ -46,7 +47,7 @@ class Pattern:
 
     def required(self) -> tuple[str, ...]:
         """The literals of which one stands in every line that can match; empty if none can be told."""
-        return self.literals or required_literals(self.expression)
+        return tuple(literal[:LONGEST_LITERAL] for literal in self.literals or required_literals(self.expression))
 
 
 Places = Mapping[int, Sequence[int]]

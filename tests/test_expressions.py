@@ -38,6 +38,12 @@ def test_literals_are_derived(expression: str, literals: tuple[str, ...]) -> Non
     assert required_literals(expression) == literals
 
 
+@pytest.mark.parametrize("expression", [r"\d{99999999,}", r"(?:a{1,500}b){300}", r"x(?:y|(?=z{20000}))", r"(?:(?:a{100}){100}){100}"])
+def test_an_expression_that_would_fill_the_memory_is_refused(expression: str) -> None:
+    """A count is compiled to as many copies."""
+    assert "repeats a piece" in fault(expression)
+
+
 def test_all_pieces_are_derived() -> None:
     """Every part that a match must hold is a piece, each as its alternatives; short ones are left out."""
     expected = (("recv (", "send ("), ("distributed_c10d.py", "parallel_state.py"))

@@ -89,3 +89,12 @@ def test_a_small_block_is_no_flood() -> None:
     scanner = Scanner(["mark"])
     block = b"mark" * 100
     assert scanner.hits(block) == scanner.hits(block)
+
+
+def test_of_a_very_long_literal_the_beginning_is_searched() -> None:
+    """Hyperscan takes none of several thousand characters, and where all of it stands the beginning does too."""
+    long = Pattern("p", "x" * 40_000)
+    (literal,) = long.required()
+    scanner = Scanner([literal])
+    assert scanner.hits(b"y" + b"x" * 40_000).ends
+    assert not scanner.hits(b"x" * 100).ends

@@ -211,7 +211,7 @@ def _members(
     told = _ranks_told(parsed)
     everyone = {*by_rank, *told, *(range(world) if world and world <= MOST_ROWS else ())}
     loose = _loose_stacks(parsed)
-    members = [_row(rank, by_rank.get(rank), told, loose.get(rank, [])) for rank in sorted(everyone)]
+    members = [_row(rank, by_rank.get(rank), told, loose.get(rank, [])) for rank in sorted(everyone) if world is None or rank < world]
     return members, others
 
 

@@ -92,8 +92,8 @@ def _stat(text: str, place: Place) -> Process:
 
 
 def _cmdline(text: str, place: Place) -> Process:
-    command = " ".join(text.replace("\0", " ").split())
-    return Process(SourceRef(place.file, 1), pid=place.pid, command=command, text=command[:500], group=place.group)
+    first, command = (" ".join(part.replace("\0", " ").split()) for part in (text.partition("\n")[0], text))
+    return Process(SourceRef(place.file, 1), pid=place.pid, command=command, text=first[:500], group=place.group)
 
 
 def _environ(text: str, place: Place) -> Process:

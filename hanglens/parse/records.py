@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -53,18 +53,16 @@ class _Book:
         self.states.append(state)
         self.places.append(place)
 
-    def drop(self, row: int) -> None:
-        """Take a row out."""
-        for column in (self.seqs, self.calls, self.states, self.places):
-            del column[row]
+    def keep(self, rows: Sequence[int]) -> None:
+        """Only these rows, in this order."""
+        self.seqs[:] = array("q", map(self.seqs.__getitem__, rows))
+        self.calls[:] = array("I", map(self.calls.__getitem__, rows))
+        self.states[:] = bytearray(map(self.states.__getitem__, rows))
+        self.places[:] = array("I", map(self.places.__getitem__, rows))
 
     def sort(self) -> None:
         """Bring the rows into the order of the file."""
-        order = sorted(range(len(self.places)), key=self.places.__getitem__)
-        self.seqs[:] = array("q", map(self.seqs.__getitem__, order))
-        self.calls[:] = array("I", map(self.calls.__getitem__, order))
-        self.states[:] = bytearray(map(self.states.__getitem__, order))
-        self.places[:] = array("I", map(self.places.__getitem__, order))
+        self.keep(sorted(range(len(self.places)), key=self.places.__getitem__))
 
 
 def _joined(books: list[_Book]) -> _Book:
@@ -174,12 +172,21 @@ class Columns:
             name = _name(group) or name_of(str(as_integer(number, -1)))
             merged.setdefault((name, _description(group), p2p is True), []).append(book)
         books = {key: _joined(parts) for key, parts in merged.items()}
+        for book in books.values():
+            self._drop_unnumbered(book)
         for name, description, p2p in books:
             if p2p and (name, description, False) in books:
                 self._close(books[name, description, False], books[name, description, True])
         for (name, description, p2p), book in books.items():
             if book.seqs:
                 yield GroupRecords(name, description, p2p, book.seqs, book.calls, _states(book), book.places)
+
+    def _drop_unnumbered(self, book: _Book) -> None:
+        """A call without a number in its group cannot be compared with those of other ranks."""
+        if book.seqs and min(book.seqs) < 0:
+            numbered = [row for row, seq in enumerate(book.seqs) if seq >= 0]
+            self.number -= len(book.seqs) - len(numbered)
+            book.keep(numbered)
 
     def _close(self, collectives: _Book, p2p: _Book) -> None:
         """Give each record that closes a batch of point-to-point calls its place behind them.
@@ -192,9 +199,9 @@ class Columns:
         for row in rows:
             place = collectives.places[row]
             p2p.add(seqs[place - 1], collectives.calls[row], collectives.states[row], place)
-        for row in reversed(rows):
-            collectives.drop(row)
         if rows:
+            moved = set(rows)
+            collectives.keep([row for row in range(len(collectives.seqs)) if row not in moved])
             p2p.sort()
 
 

@@ -172,12 +172,11 @@ def test_the_rank_of_a_renamed_dump_is_told_by_its_content(config: object, entri
 
 
 def test_damaged_records_are_counted_in_a_gap() -> None:
-    """Records that are no dicts are left out and counted; fields of a wrong type keep their defaults."""
-    parsed = read(
-        dump(entry(1, input_sizes="x", frames=[3, {"line": "a"}], state=None, collective_seq_id="y")) | {"entries": [7, {"state": 3}]}
-    )
-    assert [(c.state, c.seq) for c in records(parsed)] == [("", -1)]
-    assert "1 of 2 records" in parsed.gaps[0].why
+    """What is no record, or has no number, is left out and counted; fields of a wrong type keep their defaults."""
+    odd = entry(1, input_sizes="x", frames=[3, {"line": "a"}], state=None)
+    parsed = read(dump() | {"entries": [7, {"state": 3}, odd]})
+    assert [(c.state, c.seq) for c in records(parsed)] == [("", 1)]
+    assert "2 of 3 records" in parsed.gaps[0].why
 
 
 @pytest.mark.parametrize(

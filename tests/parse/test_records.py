@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hanglens.model import STATES, Call, GroupRecords
 from hanglens.parse.records import Columns
 from tests.parse.test_flight_recorder import entry
@@ -51,10 +53,17 @@ def test_old_versions_lack_fields() -> None:
 
 def test_odd_values_are_cleaned_and_what_is_no_record_is_passed_over() -> None:
     """Numbers beyond 64 bits, lists in place of texts, texts in place of lists: the record is kept as far as it makes sense."""
-    odd = entry(3, collective_seq_id=1 << 70, state=["completed"], input_sizes=[[2, "y"], 5], process_group={}, pg_id=[1])
+    odd = entry(3, record_id=1 << 70, state=["completed"], input_sizes=[[2, "y"], 5], process_group={}, pg_id=[1])
     found, (group,) = columns(odd, 7, None, [1])
-    assert (found.number, list(group.seqs), list(group.states)) == (1, [-1], [STATES.index("")])
+    assert (found.number, list(group.seqs), list(group.states)) == (1, [3], [STATES.index("")])
     assert (found.calls[0].elements, group.group) == (2, "local:-1")
+
+
+@pytest.mark.parametrize("seq", [1 << 70, -5, None, "x", [3]])
+def test_a_call_without_a_number_is_left_out(seq: object) -> None:
+    """It cannot be compared with the calls of other ranks, and is not counted as read."""
+    found, (group,) = columns(entry(3), entry(4, collective_seq_id=seq), entry(5))
+    assert (found.number, list(group.seqs), list(group.places)) == (2, [3, 5], [0, 2])
 
 
 def test_the_site_is_the_innermost_line_outside_of_torch() -> None:
