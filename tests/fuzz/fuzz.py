@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from tests.fuzz.evidence import ROOT, Case, fixtures, labelled, rule_files
@@ -84,11 +85,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases = fixtures() + (labelled(options.labelled) if options.labelled else [])
     work = Path(tempfile.mkdtemp(prefix="hanglens-fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None))
     fuzzer = Fuzzer(seed, cases, Bench(work / "mutant"), options.keep)
-    for number in itertools.count(options.first):
-        done = number - options.first
-        if done >= options.rounds if options.rounds is not None else fuzzer.seconds >= options.seconds:
-            break
-        fuzzer.round(number)
+    with suppress(KeyboardInterrupt):  # what was found so far is told
+        for number in itertools.count(options.first):
+            if fuzzer.tried >= options.rounds if options.rounds is not None else fuzzer.seconds >= options.seconds:
+                break
+            fuzzer.round(number)
     faulthandler.cancel_dump_traceback_later()
     shutil.rmtree(work)
     return _report(fuzzer)

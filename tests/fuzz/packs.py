@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import tarfile
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from random import Random
@@ -54,7 +55,11 @@ def _hostile(rng: Random, files: Mapping[str, bytes]) -> tuple[tarfile.TarInfo, 
 def zipped(rng: Random, files: Mapping[str, bytes]) -> bytes:
     """A zip, stored or deflated, sometimes with members of odd or equal names."""
     out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", rng.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_LZMA))) as archive:
+    with (
+        warnings.catch_warnings(),
+        zipfile.ZipFile(out, "w", rng.choice((zipfile.ZIP_DEFLATED, zipfile.ZIP_STORED, zipfile.ZIP_LZMA))) as archive,
+    ):
+        warnings.simplefilter("ignore")  # that a name stands twice is what is wanted
         for name, data in files.items():
             archive.writestr(zipfile.ZipInfo(name), data, archive.compression)
         for _ in range(rng.choice((0, 0, 0, 1, 2))):

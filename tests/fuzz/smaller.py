@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from tests.fuzz.mutants import Mutant
+from tests.fuzz.mutants import FORMATS, Mutant
 
 TRIES = 250
 SECONDS = 60.0
@@ -35,7 +35,7 @@ def smaller(mutant: Mutant, breaks: Breaks, unpacked: Callable[[Mutant], Mutant]
     search = _Search(breaks)
     plain = unpacked(mutant)
     mutant = plain if search.still(plain) else mutant
-    for change in ({"redact": False}, {"given": ()}, {"rules": {}}):
+    for change in ({"formats": ("json",)}, {"redact": False}, {"given": ()}, {"rules": {}}):
         simpler = replace(mutant, **change)
         mutant = simpler if simpler != mutant and search.still(simpler) else mutant
     for field in ("rules", "files"):
@@ -45,7 +45,7 @@ def smaller(mutant: Mutant, breaks: Breaks, unpacked: Callable[[Mutant], Mutant]
         mutant = _shorter(mutant, "files", name, search)
     for name in mutant.rules:
         mutant = _shorter(mutant, "rules", name, search)
-    return mutant
+    return replace(mutant, formats=FORMATS)
 
 
 def _fewer(mutant: Mutant, field: str, search: _Search) -> Mutant:
