@@ -113,12 +113,12 @@ def _descriptors(text: str, place: Place) -> Iterator[OpenFile]:
 
 def _wchan(text: str, place: Place) -> Process:
     """`0` means that the process waits for nothing in the kernel, or that the reader may not know."""
-    word = text.strip()
+    word = text.partition("\n")[0].strip()
     return Process(SourceRef(place.file, 1), pid=place.pid, wchan="" if word == "0" else word, text=word, group=place.group)
 
 
 def _syscall(text: str, place: Place) -> Process:
-    line = text.strip()
+    line = text.partition("\n")[0].strip()
     words = line.split(" ")
     first = _ARGUMENT.fullmatch(words[1]) if len(words) > 1 else None
     argument = int(first[1], 16) if first else None
