@@ -80,7 +80,9 @@ def rendered(diagnosis: Diagnosis, form: Format, lang: Lang) -> str:
 
 def write_table(path: str, rows: Sequence[tuple[str, str, str]]) -> None:
     """Write what each pseudonym stands for, readable for its owner only."""
-    write_whole(path, "".join(f"{replacement}\t{kind}\t{original}\n" for kind, original, replacement in rows), mode=0o600)
+    from hanglens.redact import as_lines
+
+    write_whole(path, as_lines(rows), mode=0o600)
 
 
 def write_whole(path: str, text: str, *, mode: int = 0o666) -> None:
