@@ -69,8 +69,8 @@ def _end_at_once_on_ctrl_c() -> None:
 
 
 def _say_interrupted() -> None:
-    """Past all buffers, which the interrupt may have left in any state. A terminal shows ^C before it, without a line end."""
+    """A terminal shows ^C before it, without a line end. It may come at a moment in which nothing can be printed."""
     try:
-        os.write(2, b"\n" * os.isatty(2) + b"hanglens: interrupted\n")
-    except OSError:
+        print("\n" * sys.stderr.isatty() + "hanglens: interrupted", file=sys.stderr, flush=True)
+    except (OSError, ValueError, RuntimeError, AttributeError):
         return
