@@ -14,7 +14,7 @@ from pathlib import Path
 from hanglens.collect.job import Job, find_job
 from hanglens.collect.proctable import Proc, ProcTable, state_of
 from hanglens.collect.staging import Staging
-from hanglens.manifest import Item
+from hanglens.manifest import SCHEMA_VERSION, Item, Manifest
 from hanglens.redact import Redactor
 
 NO_PID = 9_000_000  # beyond the kernel's largest, so that nobody has it
@@ -99,6 +99,14 @@ def table_of(*procs: Proc) -> ProcTable:
 def staged(folder: Path) -> Staging:
     """A bundle that begins to grow in this folder."""
     return Staging(folder, Redactor())
+
+
+def manifest_of(staging: Staging) -> Manifest:
+    """A manifest of what was noted."""
+    return Manifest(
+        schema_version=SCHEMA_VERSION, tool_version="0", host="n1", clock={}, seconds=1.0, given_pids=[5], interrupted=False,
+        names_redacted=False, redactions={}, processes=[], items=staging.close(),
+    )  # fmt: skip
 
 
 def items_of(staging: Staging, what: str) -> list[Item]:

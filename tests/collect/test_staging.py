@@ -18,21 +18,13 @@ from hanglens.collect.draft import _MARK as MARK
 from hanglens.collect.draft import Draft
 from hanglens.collect.staging import About, Attempt, Staging, utc
 from hanglens.errors import HangLensError
-from hanglens.manifest import SCHEMA_VERSION, Cut, Manifest, decode
+from hanglens.manifest import Cut, decode
 from hanglens.redact import Redactor
-from tests.collect.processes import staged
+from tests.collect.processes import manifest_of, staged
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="folders are held by Linux's O_PATH")
 
 LOG = Attempt(what="log", pid=5, rank=1, command="cat job.log")
-
-
-def manifest(staging: Staging) -> Manifest:
-    """A manifest of what was noted."""
-    return Manifest(
-        schema_version=SCHEMA_VERSION, tool_version="0", host="n1", clock={}, seconds=1.0, given_pids=[5], interrupted=False,
-        names_redacted=False, redactions={}, processes=[], items=staging.close(),
-    )  # fmt: skip
 
 
 def test_a_file_is_kept_with_what_it_is(staging: Staging) -> None:
@@ -112,7 +104,7 @@ def test_an_archive_is_whole(staging: Staging, suffix: str) -> None:
     staging.keep(LOG, "logs/job.log", b"hello\n")
     place = staging.folder.parent
     target = place / f"bundle{suffix}"
-    staging.publish(manifest(staging), target.name, "hanglens-n1")
+    staging.publish(manifest_of(staging), target.name, "hanglens-n1")
     with tarfile.open(target) as archive:
         members = archive.getmembers()
         text = archive.extractfile("hanglens-n1/manifest.json").read()
@@ -128,7 +120,7 @@ def test_a_folder_is_moved_into_its_place(staging: Staging) -> None:
     """Under another name the bundle is a folder with the same in it, and nothing lies beside it."""
     staging.keep(LOG, "logs/job.log", b"hello\n")
     target = staging.folder.parent / "bundle"
-    staging.publish(manifest(staging), target.name, "hanglens-n1")
+    staging.publish(manifest_of(staging), target.name, "hanglens-n1")
     assert (target / "logs" / "job.log").read_bytes() == b"hello\n"
     assert json.loads((target / "manifest.json").read_bytes())["tool_version"] == "0"
     assert [path.name for path in target.parent.iterdir()] == ["bundle"]
@@ -140,7 +132,7 @@ def test_what_was_collected_is_not_lost_where_it_cannot_be_published(staging: St
     target = staging.folder.parent / "bundle.tar.gz"
     target.write_text("mine")
     with pytest.raises(HangLensError, match="cannot write") as raised:
-        staging.publish(manifest(staging), target.name, "hanglens-n1")
+        staging.publish(manifest_of(staging), target.name, "hanglens-n1")
     assert str(staging.folder) in raised.value.next_step
     assert (staging.folder / "job.log").read_bytes() == b"hello\n"
     assert sorted(target.parent.iterdir()) == sorted([target, staging.folder])
@@ -159,7 +151,7 @@ def test_a_draft_that_cannot_be_finished_is_removed(staging: Staging, monkeypatc
 
     monkeypatch.setattr(tarfile.TarFile, "addfile", full)
     with pytest.raises(HangLensError, match="No space left"):
-        staging.publish(manifest(staging), target.name, "hanglens-n1")
+        staging.publish(manifest_of(staging), target.name, "hanglens-n1")
     assert list(staging.folder.parent.iterdir()) == [staging.folder]
 
 
