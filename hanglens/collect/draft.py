@@ -173,7 +173,7 @@ def _made(parent: int) -> tuple[str, int]:
         os.mkdir(name, 0o700, dir_fd=parent)
         try:
             folder = os.open(name, _FOLDER, dir_fd=parent)
-        except FileNotFoundError:  # another run of ours took it for one that was left, before it was locked
+        except OSError:  # somebody has put a link in its place; or another run of ours took it for one that was left, before it was locked
             continue
         if os.fstat(folder).st_uid == os.geteuid():
             os.fchmod(folder, 0o700)  # whatever it is: nobody else gets into it from here on
@@ -243,7 +243,10 @@ def _emptied(folder: int) -> None:
             for file in sorted(files, key=lambda name: (place == "." and name == _MARK, name)):
                 os.unlink(file, dir_fd=here)
             for inner in folders:
-                os.rmdir(inner, dir_fd=here)
+                try:
+                    os.rmdir(inner, dir_fd=here)
+                except NotADirectoryError:  # a link to one
+                    os.unlink(inner, dir_fd=here)
 
 
 def _files(folder: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hanglens.collect.job import Job, find_job
@@ -20,6 +20,8 @@ from hanglens.redact import Redactor
 NO_PID = 9_000_000  # beyond the kernel's largest, so that nobody has it
 READY = "import os, time; print('ready', flush=True); "
 SLEEP = READY + "time.sleep(60)"
+HIM = 54321  # uid and gid of another user, whom nobody here has
+SECRET = b"root:$6$not-for-him\n"
 _RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _OTHERS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "NCCL_DEBUG_FILE", "LMDEPLOY_LOG_FILE", "NCCL_RAS_ADDR")
 
@@ -84,6 +86,29 @@ def stop(pid: int) -> None:
 def job_of(*pids: int) -> Job:
     """The job of these processes."""
     return find_job(ProcTable.now(), pids)
+
+
+BECOME_HIM = f"""
+import ctypes, os, sys, time
+os.setgroups(GROUPS), os.setgid({HIM}), os.setuid({HIM})
+ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE, as of a program that he started
+"""
+
+
+@contextlib.contextmanager
+def job(code: str = SLEEP, *, groups: Sequence[int] = (), **environ: str) -> Iterator[int]:
+    """A process of the other user; he may not even enter the folder of our interpreter, so that it becomes his once it runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"GROUPS = {[*groups]}\n{BECOME_HIM}{code}"], env=clean_environ(**environ), start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        yield process.pid
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def fake(pid: int, ppid: int = 0, *command: str, name: str = "python3", state: str = "S") -> Proc:

@@ -10,10 +10,8 @@ import os
 import shutil
 import signal
 import struct
-import subprocess
 import sys
 import tarfile
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,28 +27,13 @@ from hanglens.collect.recorder import collect_recorder
 from hanglens.collect.staging import Attempt, Staging
 from hanglens.errors import HangLensError
 from hanglens.redact import Redactor
-from tests.collect.processes import SLEEP, clean_environ, job_of, manifest_of
+from tests.collect.processes import HIM, SECRET, job, job_of, manifest_of
 
-HIM = 54321  # uid and gid of nobody here
 TRIES = int(os.environ.get("HANGLENS_RACES", "20"))
-SECRET = b"root:$6$not-for-him\n"
 EXCHANGE = 2  # RENAME_EXCHANGE of renameat2 (linux/fs.h)
 HERE = -100  # AT_FDCWD
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux") or os.geteuid() != 0, reason="only root on Linux can be two users")
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder of root's that all may enter: in `his` the other user does as he likes, `secret` only root may read."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        (folder / "his").mkdir()
-        os.chown(folder / "his", HIM, HIM)
-        (folder / "secret").write_bytes(SECRET)
-        (folder / "secret").chmod(0o600)
-        yield folder
 
 
 @contextmanager
@@ -75,29 +58,6 @@ def become_him() -> None:
     os.setgroups([])
     os.setgid(HIM)
     os.setuid(HIM)
-
-
-BECOME_HIM = f"""
-import ctypes, os, sys, time
-os.setgroups([]), os.setgid({HIM}), os.setuid({HIM})
-ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE, as of a program that he started
-"""
-
-
-@contextmanager
-def job(code: str = SLEEP, **environ: str) -> Iterator[int]:
-    """A process of the other user; he may not even enter the folder of our interpreter, so that it becomes his once it runs."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", BECOME_HIM + code], env=clean_environ(**environ), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, start_new_session=True,
-    )  # fmt: skip
-    try:
-        assert process.stdout
-        assert process.stdout.readline() == b"ready\n"
-        yield process.pid
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def exchange_for_ever(one: Path, other: Path) -> None:
@@ -222,9 +182,10 @@ def test_a_draft_that_is_swapped_for_a_link(place: Path) -> None:
     roots.mkdir(mode=0o700)
     with him(lambda: put_a_link_in_its_place(his, roots)):
         for number in range(TRIES):
-            time.sleep(0.005)  # until he waits for it
             staging = Staging(his, Redactor())
-            time.sleep(0.005)  # the worst moment is his
+            ends = time.monotonic() + 0.2
+            while not staging.folder.is_symlink() and time.monotonic() < ends:  # he has all the time that he needs
+                time.sleep(0.0005)
             staging.keep(Attempt(what="log"), "logs/job.log", b"what the job printed")
             with suppress(HangLensError):
                 staging.publish(manifest_of(staging), f"{number}.tar.gz", "hanglens-n1")
