@@ -47,13 +47,13 @@ def _open_closed_streams() -> None:
 
 def _unraisable(fault: sys.UnraisableHookArgs) -> None:
     """Python drops a Ctrl+C that comes inside of a destructor or a callback, which imports are full of: it is sent again."""
-    if not isinstance(fault.exc_value, KeyboardInterrupt):
+    if not isinstance(fault.exc_value, KeyboardInterrupt) or os.name != "posix":
         sys.__unraisablehook__(fault)
         return
-    from signal import SIGINT, raise_signal
-    from threading import Timer
+    from signal import SIGINT, pthread_kill
+    from threading import Timer, main_thread
 
-    Timer(0.01, raise_signal, [SIGINT]).start()
+    Timer(0.01, pthread_kill, [main_thread().ident, SIGINT]).start()  # the main thread, so that it does not sleep on
 
 
 def _end_at_once_on_ctrl_c() -> None:

@@ -12,7 +12,7 @@ import click
 
 from hanglens.cli import analyze
 from hanglens.cli.messages import say, show
-from hanglens.errors import UsageError
+from hanglens.errors import HangLensError, UsageError
 
 if TYPE_CHECKING:
     from hanglens.collect.beside import Watch
@@ -67,10 +67,22 @@ def command(
     _report(collected, quiet=quiet)
     print(collected.bundle)
     if then_analyze:
-        ctx.invoke(analyze.command, paths=(str(collected.bundle),))
+        _analyze(ctx, collected)
     elif not quiet:
         say(f"next: hanglens analyze {collected.bundle}")
     return REFUSED if collected.refused_everywhere else 0
+
+
+def _analyze(ctx: click.Context, collected: Collected) -> None:
+    """Diagnose what was collected, and nothing that somebody puts into its place."""
+    from hanglens.collect.draft import held
+
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(held(collected.bundle, collected.about))
+        except OSError as error:
+            raise HangLensError(f"cannot read {collected.bundle}: {error.strerror or error}") from None
+        ctx.invoke(analyze.command, paths=(path,))
 
 
 def _bytes(text: str) -> int:

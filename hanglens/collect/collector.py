@@ -50,10 +50,15 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What came of it. `bundle` is where it lies; `table`, if names were replaced, the file that says what each pseudonym stands for."""
+    """What came of it.
+
+    `bundle` is where it lies, `about` what it was when it was put there. `table`, if names were replaced, is the file that says what each
+    pseudonym stands for.
+    """
 
     bundle: Path
     manifest: Manifest
+    about: os.stat_result | None = None
     table: Path | None = None
 
     @property
@@ -126,8 +131,9 @@ def collect(request: Request, *, watch: Watch = lambda _name, _state: None) -> C
             machine=os.uname().machine,
         )  # fmt: skip
         names = as_lines(redactor.table)
-        visit.staging.publish(manifest, target.name, title, table=names)
-    return Collected(bundle=target, manifest=manifest, table=target.with_name(table_of(target.name)) if names else None)
+        about = visit.staging.publish(manifest, target.name, title, table=names)
+    table_file = target.with_name(table_of(target.name)) if names else None
+    return Collected(bundle=target, manifest=manifest, about=about, table=table_file)
 
 
 def _stamp(began: float) -> str:

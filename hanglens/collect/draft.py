@@ -76,8 +76,8 @@ class Draft:
         with self._placed(name) as out:
             out.write(data)
 
-    def publish_archive(self, name: str, top: str) -> None:
-        """Put all files beside the draft as one .tar.gz of this name, below a folder `top`; the draft is gone then.
+    def publish_archive(self, name: str, top: str) -> os.stat_result:
+        """Put all files beside the draft as one .tar.gz of this name, below a folder `top`; the draft is gone then. What it is now.
 
         Raises:
             OSError: as `publish_file`.
@@ -87,10 +87,12 @@ class Draft:
             for file in files:
                 with open(os.open(file, os.O_RDONLY, dir_fd=self._folder), "rb") as source:
                     archive.addfile(_anonymous(archive.gettarinfo(arcname=f"{top}/{file}", fileobj=source)), source)
+            about = os.fstat(out.fileno())
         self.remove()
+        return about
 
-    def publish_folder(self, name: str) -> None:
-        """Give the draft itself this name.
+    def publish_folder(self, name: str) -> os.stat_result:
+        """Give the draft itself this name. What it is now.
 
         Raises:
             OSError: it cannot be renamed, or somebody has put something else in its place.
@@ -102,7 +104,9 @@ class Draft:
                 with open(os.open(file, os.O_RDONLY, dir_fd=folder), "rb") as made:
                     self._give(made.fileno())
             self._give(folder)
+        about = os.fstat(self._folder)
         self._close()
+        return about
 
     def leave(self) -> Path:
         """Keep it under a name that no later run takes for a draft that was left; where it lies now."""
@@ -144,6 +148,22 @@ class Draft:
     def _close(self) -> None:
         os.close(self._folder)
         os.close(self._parent)
+
+
+@contextmanager
+def held(bundle: Path, about: os.stat_result | None) -> Iterator[str]:
+    """A path to what was published, which leads there whatever somebody puts into its place meanwhile. `about`: what it was then.
+
+    Raises:
+        OSError: something else lies there already, or nothing.
+    """
+    descriptor = os.open(bundle, os.O_PATH | os.O_NOFOLLOW)
+    try:
+        if about and not os.path.samestat(os.fstat(descriptor), about):
+            raise OSError(errno.ESTALE, "somebody has put something else into its place")
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def _opened(folder: Path) -> int:

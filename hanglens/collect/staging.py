@@ -5,6 +5,7 @@ A probe that was given up on may still be running; what it brings after the bund
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -149,7 +150,7 @@ class Staging:
             self._closed = True
             return list(self._items)
 
-    def publish(self, manifest: Manifest, name: str, top: str, *, table: str = "") -> None:
+    def publish(self, manifest: Manifest, name: str, top: str, *, table: str = "") -> os.stat_result:
         """Write the manifest and give everything its name, whole: an archive if the name says so, with a folder `top` in it, else a folder.
 
         `table`, which is not for others' eyes, goes into a file beside it. Nothing that lies there is replaced.
@@ -161,10 +162,8 @@ class Staging:
             self._draft.write(NAME, encode(manifest))
             if table:
                 self._draft.publish_file(table_of(name), table.encode("utf-8", "replace"))
-            if name.endswith(ARCHIVE_SUFFIXES):
-                self._draft.publish_archive(name, top)
-            else:
-                self._draft.publish_folder(name)
+            archive = name.endswith(ARCHIVE_SUFFIXES)
+            return self._draft.publish_archive(name, top) if archive else self._draft.publish_folder(name)
         except (OSError, ValueError, msgspec.MsgspecError) as error:
             why, kept = getattr(error, "strerror", None) or error, self._draft.leave()
             raise HangLensError(
