@@ -167,11 +167,13 @@ def held(bundle: Path, about: os.stat_result | None) -> Iterator[str]:
 
 
 def _opened(folder: Path) -> int:
-    """The folder that is meant; a link on the way is followed if it is ours, root's, or of who called us through sudo."""
+    """The folder that is meant. On root's way a link is followed if it is root's, or of who called us through sudo."""
+    if os.geteuid():
+        return os.open(folder, os.O_PATH | os.O_DIRECTORY)
     user = invoker()
     root = os.open("/", os.O_PATH | os.O_DIRECTORY)
     try:
-        return walk(root, os.path.join(os.getcwd(), folder), links_of={0, os.geteuid(), *([user.uid] if user else ())}, to_the_end=True)
+        return walk(root, os.path.join(os.getcwd(), folder), links_of={0, *([user.uid] if user else ())}, to_the_end=True)
     finally:
         os.close(root)
 
