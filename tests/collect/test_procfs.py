@@ -29,9 +29,9 @@ def test_a_line_end_in_an_argument_forges_no_process(start: Processes, staging: 
 
 def test_a_line_end_in_a_path_forges_no_descriptor(tmp_path: Path, start: Processes, staging: Staging) -> None:
     """Each open file is one row, whatever its name."""
-    with (tmp_path / "log\n9 rw /forged").open("w") as file:
+    with (tmp_path / "log\n9 rw forged").open("w") as file:
         child = start.python("import time; print('ready', flush=True); time.sleep(60)", stdin=file)
         lasting_state(job_of(child.pid), staging)
     rows = (staging.folder / "processes" / f"pid{child.pid}.proc-fds.txt").read_text().splitlines()
     assert not [row for row in rows if row.startswith("9 ")]
-    assert [row for row in rows if row.endswith(r"log\n9 rw /forged")]
+    assert [row for row in rows if row.endswith(r"log\n9 rw forged")]
