@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from hanglens.cli.output import write_whole
 from hanglens.collect import recorder
 from hanglens.collect.beside import Stop
 from hanglens.collect.logs import Copying, collect_logs
@@ -159,8 +160,8 @@ def test_a_folder_of_dumps_that_is_swapped(place: Path) -> None:
     os.close(reader)
 
 
-def put_a_link_in_its_place(folder: Path, leads_to: Path) -> None:
-    """Wait for a draft in `folder`, and have it be a link to root's folder from its first moment on."""
+def put_a_link_in_its_place(folder: Path, leads_to: Path, ending: str = ".partial") -> None:
+    """Wait for a draft in `folder`, and have it be a link to what is root's from its first moment on."""
     libc = ctypes.CDLL(None)
     watch = libc.inotify_init()
     libc.inotify_add_watch(watch, os.fsencode(folder), 0x100 | 0x80)  # IN_CREATE, IN_MOVED_TO
@@ -170,7 +171,7 @@ def put_a_link_in_its_place(folder: Path, leads_to: Path) -> None:
             length = struct.unpack_from("iIII", events, at)[3]
             name = os.fsdecode(events[at + 16 : at + 16 + length].rstrip(b"\0"))
             at += 16 + length
-            if name.endswith(".partial"):
+            if name.endswith(ending):
                 with suppress(OSError):
                     (folder / name).rename(folder / f"taken-{time.monotonic_ns()}")
                     (folder / name).symlink_to(leads_to)
@@ -197,6 +198,17 @@ def test_a_draft_that_is_swapped_for_a_link(place: Path) -> None:
         with tarfile.open(his / f"{number}.tar.gz") as archive:
             assert sorted(archive.getnames()) == ["hanglens-n1/logs/job.log", "hanglens-n1/manifest.json"]
         assert ((his / f"{number}.tar.gz").stat().st_uid, (his / f"{number}.tar.gz").stat().st_mode & 0o777) == (0, 0o600)
+
+
+def test_a_report_that_is_swapped_for_a_link(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root writes a report into his folder: the rights of a file of root's, to which he lays a link meanwhile, stay as they are."""
+    monkeypatch.setattr("tempfile._get_candidate_names", lambda: (f"{number}.draft" for number in range(9**9)))
+    with him(lambda: put_a_link_in_its_place(place / "his", place / "secret", ".draft")):
+        for _ in range(TRIES):
+            with suppress(HangLensError):
+                write_whole(str(place / "his" / "report.html"), "x" * (1 << 20))
+    assert (place / "secret").stat().st_mode & 0o777 == 0o600
+    assert (place / "secret").read_bytes() == SECRET
 
 
 def test_a_name_that_is_taken_meanwhile(place: Path) -> None:
