@@ -260,15 +260,17 @@ def _was_a_draft(folder: int) -> bool:
 
 def _emptied(folder: int) -> None:
     """Its mark goes last: what is killed now is still known for a draft."""
-    for place, folders, files, here in os.fwalk(".", topdown=False, dir_fd=folder, follow_symlinks=False):
-        with suppress(OSError):
-            for file in sorted(files, key=lambda name: (place == "." and name == _MARK, name)):
-                os.unlink(file, dir_fd=here)
-            for inner in folders:
-                try:
-                    os.rmdir(inner, dir_fd=here)
-                except NotADirectoryError:  # a link to one
-                    os.unlink(inner, dir_fd=here)
+    for _, folders, files, here in os.fwalk(".", topdown=False, dir_fd=folder, follow_symlinks=False):
+        for name in (*folders, *sorted(files, key=_MARK.__eq__)):
+            with suppress(OSError):
+                _remove(name, here)
+
+
+def _remove(name: str, here: int) -> None:
+    try:
+        os.unlink(name, dir_fd=here)
+    except IsADirectoryError:
+        os.rmdir(name, dir_fd=here)
 
 
 def _files(folder: int) -> Iterator[str]:

@@ -47,6 +47,29 @@ def test_a_draft_of_a_killed_run_is_removed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("most", range(6))
+def test_what_was_killed_while_it_was_removed_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """At whatever file the removal of a draft is broken off: the next run finishes it."""
+    one, removed, remove = Draft(tmp_path), list[str](), draft._remove
+    for file in ("a.log", "host/b", "logs/c"):
+        one.write(file, b"1")
+
+    def killed(name: str, here: int) -> None:
+        if len(removed) >= most:
+            raise KeyboardInterrupt
+        removed.append(name)
+        remove(name, here)
+
+    monkeypatch.setattr(draft, "_remove", killed)
+    with pytest.raises(KeyboardInterrupt):
+        one.remove()
+    one._close()
+    monkeypatch.setattr(draft, "_remove", remove)
+    assert list(tmp_path.iterdir()) == [one.path]
+    Draft(tmp_path).remove()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_draft_that_grows_is_left_alone(tmp_path: Path) -> None:
     """Two runs at one time, in one place, do not disturb each other."""
     one, other = Draft(tmp_path), Draft(tmp_path)
