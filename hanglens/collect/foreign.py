@@ -117,11 +117,15 @@ def _process(pid: int) -> Iterator[tuple[int, Identity]]:
 
 
 def _reached(process: int, user: Identity, path: str, *, to_the_end: bool = False) -> int:
-    """What lies at a path inside of the root of a process, as far as its user may go, by links of his or of who owns that root."""
+    """What lies at a path inside of the root of a process, as far as its user may go.
+
+    Root follows only links of that user and of who owns that root; who is not root goes where the job itself would go.
+    """
     root = os.open("root", os.O_PATH | os.O_DIRECTORY, dir_fd=process)
     try:
+        links_of = None if os.geteuid() else {0, user.uid, os.fstat(root).st_uid}
         with acting_as(user):
-            return walk(root, path, links_of={0, user.uid, os.fstat(root).st_uid}, to_the_end=to_the_end)
+            return walk(root, path, links_of=links_of, to_the_end=to_the_end)
     finally:
         os.close(root)
 

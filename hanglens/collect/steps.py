@@ -11,10 +11,11 @@ MOST_LINKS = 40  # as the kernel
 MOST_STEPS = 256  # folders of a path; each is a descriptor while it is walked
 
 
-def walk(start: int, path: str, *, links_of: Collection[int], to_the_end: bool = False) -> int:
+def walk(start: int, path: str, *, links_of: Collection[int] | None, to_the_end: bool = False) -> int:
     """A descriptor (O_PATH) of what lies at `path` below the folder `start`, which is its root: no link and no `..` leads above it.
 
-    Links are followed only if they belong to one of the uids `links_of`, and the last part of the path only if it is walked `to_the_end`.
+    Links are followed only if they belong to one of the uids `links_of` (None: whosever they are), and one that is the last part of the
+    path only if it is walked `to_the_end`.
     Whoever calls closes the descriptor.
 
     Raises:
@@ -28,7 +29,7 @@ def walk(start: int, path: str, *, links_of: Collection[int], to_the_end: bool =
         _back(way, 0)
 
 
-def _walk(way: list[int], path: str, links_of: Collection[int], *, to_the_end: bool) -> None:
+def _walk(way: list[int], path: str, links_of: Collection[int] | None, *, to_the_end: bool) -> None:
     pending, links = path.split("/")[::-1], 0
     while pending:
         part = pending.pop()
@@ -51,8 +52,8 @@ def _back(way: list[int], length: int) -> None:
         os.close(way.pop())
 
 
-def _target(link: int, about: os.stat_result, links: int, links_of: Collection[int]) -> str:
-    if about.st_uid not in links_of:
+def _target(link: int, about: os.stat_result, links: int, links_of: Collection[int] | None) -> str:
+    if links_of is not None and about.st_uid not in links_of:
         raise PermissionError(errno.EPERM, f"a link of another user (uid {about.st_uid}) leads there")
     if links > MOST_LINKS:
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))

@@ -88,6 +88,25 @@ def logs_of(pid: int) -> Callable[[Staging], None]:
     return lambda staging: collect_logs(found, table, staging, Copying(extra=(), limit=1 << 20))
 
 
+@pytest.mark.usefixtures("brisk")
+def test_what_is_his_is_collected(place: Path) -> None:
+    """Where he swaps nothing root brings his log and his dump, also out of a folder that only he may enter."""
+    his = place / "his"
+    his.chmod(0o700)
+    for name in ("nccl.log", "dump_0"):
+        (his / name).write_bytes(name.encode())
+        (his / name).chmod(0o600)
+        os.chown(his / name, HIM, HIM)
+    with job(NCCL_DEBUG_FILE=f"{his}/nccl.log", TORCH_FR_DUMP_TEMP_FILE=f"{his}/dump_") as pid:
+        os.utime(his / "dump_0")
+        (place / "bundles").mkdir()
+        staging = Staging(place / "bundles", Redactor())
+        logs_of(pid)(staging)
+        collect_recorder(job_of(pid), staging, Stop())
+        assert sorted(item.file for item in staging.close() if item.file) == ["flight-recorder/dump_0", "logs/nccl.log"]
+        assert (staging.folder / "logs" / "nccl.log").read_bytes() == b"nccl.log"
+
+
 def test_a_log_that_is_swapped_for_another_file(place: Path) -> None:
     """Of a log that its environment names, and that is a link to root's file every other moment, root's file is never read."""
     log, link = place / "his" / "nccl.log", place / "his" / "link"
