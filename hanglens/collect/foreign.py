@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import BinaryIO
 
 from hanglens.collect.identity import Identity, acting_as
@@ -22,6 +23,7 @@ from hanglens.collect.steps import opened_again, walk
 Place = int | str
 """Where a process has a file: the number of a descriptor, or an absolute path inside of its root."""
 
+MOST_NAMES = 200_000  # of a folder: whoever fills it does not fill our memory
 _IDS = re.compile(r"^(Uid|Gid|Groups):[ \t]*([\d \t]*)$", re.MULTILINE)
 _AT_SECURE = 23  # in /proc/PID/auxv: the program that was executed gave more rights than its starter had (`man 3 getauxval`)
 
@@ -82,13 +84,15 @@ def found(pid: int, place: Place) -> Iterator[Found]:
         held = isinstance(place, int)
         descriptor = os.open(f"fd/{place}", os.O_PATH, dir_fd=process) if held else _reached(process, user, str(place))
         try:
+            if _user(process) != user:  # it was root's when we asked, and may have handed itself over before we looked
+                raise PermissionError(errno.EPERM, "it has become another user's meanwhile")
             yield Found(descriptor, os.fstat(descriptor), user)
         finally:
             os.close(descriptor)
 
 
 def names_in(pid: int, folder: str) -> list[str]:
-    """The names in a folder of a process, in order.
+    """The names in a folder of a process, in order, and no more than MOST_NAMES.
 
     Raises:
         OSError: as `found`; or it may not be listed.
@@ -101,7 +105,8 @@ def names_in(pid: int, folder: str) -> list[str]:
         finally:
             os.close(descriptor)
     try:
-        return sorted(os.listdir(listed))
+        with os.scandir(listed) as entries:
+            return sorted(entry.name for entry in islice(entries, MOST_NAMES))
     finally:
         os.close(listed)
 
