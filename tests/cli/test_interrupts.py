@@ -17,16 +17,22 @@ from hanglens.cli import main
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and descriptors of POSIX")
 
-COMMAND_LINE = "import os; from hanglens.cli import main; os.write(3, b'.'); main()"
+COMMAND_LINE = """
+import os
+from hanglens import cli
+first = cli._open_closed_streams
+cli._open_closed_streams = lambda: (first(), os.write(3, b"."))
+cli.main()
+"""
 
 
 def begun(*arguments: str, **options: object) -> subprocess.Popen[bytes]:
-    """The command line in its first moment."""
+    """The command line in the first moment of ours."""
     ready, tell = os.pipe()
     # A shell starts what runs in its background with SIGINT ignored, and children inherit that.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        command = [sys.executable, "-c", f"import os; os.dup2({tell}, 3); {COMMAND_LINE}", *arguments]
+        command = [sys.executable, "-c", f"import os; os.dup2({tell}, 3)\n{COMMAND_LINE}", *arguments]
         process = subprocess.Popen(command, pass_fds=[tell], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
     finally:
         signal.signal(signal.SIGINT, before)
