@@ -50,10 +50,15 @@ def _unraisable(fault: sys.UnraisableHookArgs) -> None:
     if not isinstance(fault.exc_value, KeyboardInterrupt) or os.name != "posix":
         sys.__unraisablehook__(fault)
         return
+    from _thread import get_ident, start_new_thread
     from signal import SIGINT, pthread_kill
-    from threading import Timer, main_thread
+    from time import sleep
 
-    Timer(0.01, pthread_kill, [main_thread().ident, SIGINT]).start()  # the main thread, so that it does not sleep on
+    def again(interrupted: int) -> None:
+        sleep(0.05)  # until this hook is left
+        pthread_kill(interrupted, SIGINT)  # that thread, so that it does not sleep on
+
+    start_new_thread(again, (get_ident(),))
 
 
 def _end_at_once_on_ctrl_c() -> None:
