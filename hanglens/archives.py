@@ -15,6 +15,7 @@ from typing import BinaryIO, TypeVar
 
 from hanglens.limits import UNPACKED
 from hanglens.model import Gap
+from hanglens.printable import printable
 from hanglens.streams import FAULTS, damaged
 
 LONGEST_HEADER = 1 << 20  # bytes of a tar header of one of these types, which tarfile reads into memory
@@ -92,11 +93,6 @@ def until_damage(path: str, members: Iterator[T]) -> Iterator[T | Gap]:
             yield damaged(path, error)
             return
         yield member
-
-
-def printable(name: str) -> str:
-    """Names may hold line ends, terminal codes and bytes of no encoding; none of that may reach a report."""
-    return name if name.isprintable() else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _leads_out(name: str) -> bool:

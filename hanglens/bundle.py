@@ -19,11 +19,12 @@ from tarfile import TarFile, TarInfo
 from typing import BinaryIO, cast
 from zipfile import ZipFile, ZipInfo
 
-from hanglens.archives import admit, printable, tar_members, tar_refusal, until_damage, zip_members, zip_refusal
+from hanglens.archives import admit, tar_members, tar_refusal, until_damage, zip_members, zip_refusal
 from hanglens.errors import UsageError
 from hanglens.limits import Budget, BundleError, Limits, over
 from hanglens.meter import Meter, distinct
 from hanglens.model import Gap
+from hanglens.printable import printable
 from hanglens.streams import FAULTS, HEAD, Content, Stream, Window, damaged, inflate, recognise
 
 __all__ = ["BundleError", "Item", "Limits", "holds_files", "open_evidence"]

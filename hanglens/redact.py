@@ -72,6 +72,11 @@ _KEPT_IPV6 = re.compile(r"::1?$|2001:db8::[0-9a-f]{1,4}$|fe80::[0-9a-f]{1,4}$")
 _KEPT_MAC = re.compile(r"00:00:00:00:00:00|ff:ff:ff:ff:ff:ff|02:00:00:00:..:..")
 
 
+def as_lines(table: Sequence[tuple[str, str, str]]) -> str:
+    """The table of a Redactor, a name a line: pseudonym, kind and original, with tabs between."""
+    return "".join(f"{replacement}\t{kind}\t{original}\n" for kind, original, replacement in table)
+
+
 def keep_setting(name: str) -> bool:
     """Whether an environment variable is worth keeping: it matters for a hang, and does not sound like a secret."""
     return bool(SETTINGS.match(name)) and not _SECRET.search(name)

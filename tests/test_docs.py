@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from hanglens import pipeline
-from hanglens.cli import _COMMANDS
+from hanglens.cli.program import _COMMANDS
 from hanglens.knowledge.load import load_facts, load_rules
 from hanglens.knowledge.schema import CATEGORIES, SOURCES
 from hanglens.rules.lint import lint

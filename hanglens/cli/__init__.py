@@ -1,98 +1,81 @@
-"""The command line: one thin command a module, errors mapped to one line and an exit code."""
+"""The command line, from its first moment: Ctrl+C and closed streams end it well, also while all the rest is being imported.
+
+So nothing is imported here but what the interpreter has loaded anyway; `program` holds the commands.
+"""
 
 from __future__ import annotations
 
-import errno
-import logging
 import os
 import sys
-from contextlib import suppress
-
-import click
-
-from hanglens import __version__
-from hanglens.errors import OUR_FAULT, HangLensError
 
 INTERRUPTED = 130  # as shells tell SIGINT
-_COMMANDS = {
-    "collect": "gather the evidence of a job that runs on this host",
-    "doctor": "say what can be collected on this host, and what unlocks the rest",
-    "analyze": "diagnose saved evidence",
-    "report": "render a saved diagnosis again",
-    "explain": "the page of a rule or cause",
-    "rules": "list, check and test rule packs",
-    "prepare": "the environment in which a hang can be explained, with its cost",
-    "schema": "the JSON Schema of the diagnosis",
-}
-
-
-class _Lazy(click.Group):
-    """Imports a command's module when it is called for, so that `--help` is instant."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        from importlib import import_module
-
-        command: click.Command = import_module(f"hanglens.cli.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-
-
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, "--version", message="hanglens %(version)s")
-@click.option("-v", "--verbose", count=True, help="Say more on standard error; -vv shows tracebacks of our own faults.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but the result.")
-@click.pass_context
-def group(ctx: click.Context, verbose: int, quiet: bool) -> None:
-    """Explains, after the fact, why a multi-GPU LLM job hung: which rank is to blame, the cause, its evidence, the fix."""
-    ctx.obj = {"verbose": verbose, "quiet": quiet}
-    level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    logging.basicConfig(level=level, format="hanglens: %(message)s", stream=sys.stderr)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 analysed, 1 a fault of our own, 2 wrong usage, 3 nothing readable, 130 interrupted."""
-    given = _flags_first(sys.argv[1:] if arguments is None else arguments) or ["--help"]
-    traceback_wanted = any(a.startswith("-v") and a.count("v") > 1 for a in given) or given.count("-v") > 1
+    """Run the command line and exit: 0 analysed, 1 a fault of our own, 2 wrong usage, 3 nothing readable, 130 interrupted.
+
+    Without `arguments` those of the process are taken, and its signals and streams are ours.
+    """
+    alone = arguments is None
     try:
-        sys.exit(group.main(given, prog_name="hanglens", standalone_mode=False) or 0)
-    except click.exceptions.Abort:
-        _end("interrupted", INTERRUPTED)
-    except click.ClickException as error:
-        _end(f"{error.format_message().rstrip('.')}; see `hanglens --help`", error.exit_code)
-    except HangLensError as error:
-        _end(str(error), error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(0)
-    except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # files are told by name where they are written
-            with suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer has no place to go
-            _end(f"cannot write to standard output: {error.strerror}; make room, or write elsewhere with -o", 1)
-        if traceback_wanted:
-            raise
-        _end(f"{OUR_FAULT}: {type(error).__name__}: {error}; run again with -vv and report it", 1)
+        try:
+            if alone:
+                _open_closed_streams()
+                sys.unraisablehook = _unraisable
+            from hanglens.cli.program import run
 
-
-def _flags_first(given: list[str]) -> list[str]:
-    """-q and -v say how much is said by any command, wherever they stand among its options."""
-    ours = [a for a in _own(given) if a in ("-q", "--quiet", "-v", "-vv", "--verbose")]
-    return [*ours, *(a for a in _own(given) if a not in ours), *given[len(_own(given)) :]]
-
-
-def _own(given: list[str]) -> list[str]:
-    """The arguments before `--`, after which all are paths."""
-    return given[: given.index("--")] if "--" in given else given
-
-
-def _end(message: str, code: int) -> None:
-    print(f"hanglens: {' '.join(message.split())}", file=sys.stderr)
+            code = run(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            if alone:
+                _end_at_once_on_ctrl_c()
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+        _say_interrupted()
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """A stream that our caller closed leads nowhere: else the next file that we open would be taken for it."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream or open(number, mode, closefd=False)  # noqa: SIM115  for as long as the process lives
+        for number, mode, stream in ((0, "r", sys.stdin), (1, "w", sys.stdout), (2, "w", sys.stderr))
+    )
+
+
+def _unraisable(fault: sys.UnraisableHookArgs) -> None:
+    """Python drops a Ctrl+C that comes inside of a destructor or a callback, which imports are full of: it is sent again."""
+    if not isinstance(fault.exc_value, KeyboardInterrupt) or os.name != "posix":
+        sys.__unraisablehook__(fault)
+        return
+    from _thread import get_ident, start_new_thread
+    from signal import SIGINT, pthread_kill
+    from time import sleep
+
+    def again(interrupted: int) -> None:
+        sleep(0.05)  # until this hook is left
+        pthread_kill(interrupted, SIGINT)  # that thread, so that it does not sleep on
+
+    start_new_thread(again, (get_ident(),))
+
+
+def _end_at_once_on_ctrl_c() -> None:
+    """Behind the last command there is nothing to be put away any more, and the interpreter would print a traceback."""
+    from signal import SIG_IGN, SIGINT, getsignal, signal
+
+    def end(_number: int, _frame: object) -> None:
+        _say_interrupted()
+        os._exit(INTERRUPTED)
+
+    if getsignal(SIGINT) != SIG_IGN:  # as under nohup, and in the background of a script
+        signal(SIGINT, end)
+
+
+def _say_interrupted() -> None:
+    """A terminal shows ^C before it, without a line end. It may come at a moment in which nothing can be printed."""
+    try:
+        print("\n" * sys.stderr.isatty() + "hanglens: interrupted", file=sys.stderr, flush=True)
+    except (OSError, ValueError, RuntimeError, AttributeError):
+        return

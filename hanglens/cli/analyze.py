@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hanglens.cli import output as out
+from hanglens.cli.messages import say
 from hanglens.cli.progress import shown, wanted
 from hanglens.errors import UsageError
 
@@ -51,7 +52,7 @@ def command(
     speech = out.language(lang)
     diagnosis, problems = _diagnose(ctx, paths, rule_folders, _limits(limits), speech)
     for problem in problems:
-        print(f"hanglens: rule left out: {problem}", file=sys.stderr)
+        say(f"rule left out: {problem}")
     if redact:
         diagnosis = _redacted(ctx, diagnosis, redaction_table)
     if output:
@@ -128,7 +129,7 @@ def _quiet(ctx: click.Context) -> bool:
 
 def _say(ctx: click.Context, message: str) -> None:
     if not _quiet(ctx):
-        print(f"hanglens: {message}", file=sys.stderr)
+        say(message)
 
 
 def _code(verdict: str, firm: bool) -> int:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hanglens.cli import analyze
-from hanglens.cli import output as out
-from hanglens.errors import UsageError
+from hanglens.cli.messages import say, show
+from hanglens.errors import HangLensError, UsageError
 
 if TYPE_CHECKING:
     from hanglens.collect.beside import Watch
@@ -63,16 +63,26 @@ def command(
     with ExitStack() as stack:
         collected = collect(request, watch=_display(stack, quiet=quiet))
     if collected.table:
-        names = f"{collected.bundle}.names.txt"
-        out.write_table(names, collected.table)
-        print(f"hanglens: what each pseudonym stands for is in {names}: keep it to yourself", file=sys.stderr)
+        say(f"what each pseudonym stands for is in {collected.table}: keep it to yourself")
     _report(collected, quiet=quiet)
     print(collected.bundle)
     if then_analyze:
-        ctx.invoke(analyze.command, paths=(str(collected.bundle),))
+        _analyze(ctx, collected)
     elif not quiet:
-        print(f"hanglens: next: hanglens analyze {collected.bundle}", file=sys.stderr)
+        say(f"next: hanglens analyze {collected.bundle}")
     return REFUSED if collected.refused_everywhere else 0
+
+
+def _analyze(ctx: click.Context, collected: Collected) -> None:
+    """Diagnose what was collected, and nothing that somebody puts into its place."""
+    from hanglens.collect.draft import held
+
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(held(collected.bundle, collected.about))
+        except OSError as error:
+            raise HangLensError(f"cannot read {collected.bundle}: {error.strerror or error}") from None
+        ctx.invoke(analyze.command, paths=(path,))
 
 
 def _bytes(text: str) -> int:
@@ -93,13 +103,13 @@ def _chosen(name: str | None, *, quiet: bool) -> int:
                          "give --pid; other users' processes are seen by root only")  # fmt: skip
     if len(found) > 1:
         for number, candidate in enumerate(found, 1):
-            print(f"{number:>3}  {_described(candidate)}", file=sys.stderr)
+            show(f"{number:>3}  {_described(candidate)}")
         if not sys.stdin.isatty():
             raise UsageError(f"{len(found)} jobs fit", "choose one of them with --pid")
         number = click.prompt("Which one", type=click.IntRange(1, len(found)), err=True)
         return found[number - 1].root.pid
     if not quiet:
-        print(f"hanglens: {_described(found[0])}", file=sys.stderr)
+        say(_described(found[0]))
     return found[0].root.pid
 
 
@@ -113,14 +123,17 @@ def _display(stack: ExitStack, *, quiet: bool) -> Watch:
     if quiet:
         return lambda _name, _state: None
     if not sys.stderr.isatty():
-        return lambda name, state: (
-            print(f"hanglens: {name}: given up, it did not end in time", file=sys.stderr) if state == "late" else None
-        )
+        return lambda name, state: say(f"{name}: given up, it did not end in time") if state == "late" else None
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     progress = stack.enter_context(
-        Progress(SpinnerColumn(finished_text="✓"), TextColumn("{task.description}"), TimeElapsedColumn(), console=Console(stderr=True))
+        Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
     )
     tasks = {}
 
@@ -146,13 +159,13 @@ def _report(collected: Collected, *, quiet: bool) -> None:
         + (f", ranks {ranges(ranks)}" if ranks else "")
         + (f", {manifest.helpers} helpers left out" if manifest.helpers else "")
     )
-    print(f"hanglens: {told}; {sum(item.status == 'ok' for item in manifest.items)} items in {manifest.seconds:.1f} s", file=sys.stderr)
+    say(f"{told}; {sum(item.status == 'ok' for item in manifest.items)} items in {manifest.seconds:.1f} s")
     missed: dict[tuple[str, str, str], list[int]] = {}
     for item in manifest.items:
         if item.status != "ok":
             missed.setdefault((item.what, item.reason, re.sub(r"(?<=--pid )\d+", "PID", item.how_to_collect)), []).append(item.pid or 0)
     for (what, reason, how), pids in missed.items():
         times = f" ({len(pids)} times)" if len(pids) > 1 else ""
-        print(f"hanglens: not collected: {what}{times}: {reason}" + (f"; {how}" if how else ""), file=sys.stderr)
+        say(f"not collected: {what}{times}: {reason}" + (f"; {how}" if how else ""))
     if manifest.interrupted:
-        print("hanglens: interrupted; the bundle holds what was there by then", file=sys.stderr)
+        say("interrupted; the bundle holds what was there by then")

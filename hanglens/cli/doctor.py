@@ -7,6 +7,8 @@ import sys
 
 import click
 
+from hanglens.printable import printable
+
 _SIGNS = {"ok": ("✓", "green"), "limited": ("!", "yellow"), "missing": ("✗", "red")}
 
 
@@ -24,7 +26,7 @@ def command(pids: tuple[int, ...]) -> int:
     width = max(len(check.what) for check in checks)
     for check in checks:
         sign, shade = _SIGNS[check.health]
-        click.echo(f"{click.style(sign, fg=shade)} {check.what:<{width}}  {check.says}", color=colour)
+        click.echo(f"{click.style(sign, fg=shade)} {check.what:<{width}}  {printable(check.says)}", color=colour)
         if check.unlock:
-            click.echo(f"  {'':<{width}}  → {check.unlock}", color=colour)
+            click.echo(f"  {'':<{width}}  → {printable(check.unlock)}", color=colour)
     return 0

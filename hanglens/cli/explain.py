@@ -8,6 +8,7 @@ import click
 
 from hanglens.cli.output import language
 from hanglens.errors import UsageError
+from hanglens.printable import printable
 
 
 @click.command("explain")
@@ -27,5 +28,5 @@ def command(rule_id: str, lang: str | None, rule_folders: tuple[Path, ...]) -> i
     if found is None:
         hint = f"did you mean {', '.join(near[:8])}?" if near else "`hanglens rules list` names them all"
         raise UsageError(f"there is no single rule {rule_id!r}", hint)
-    click.echo(page(found, language(lang)))
+    click.echo("\n".join(map(printable, page(found, language(lang)).split("\n"))))
     return 0

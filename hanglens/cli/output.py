@@ -80,18 +80,21 @@ def rendered(diagnosis: Diagnosis, form: Format, lang: Lang) -> str:
 
 def write_table(path: str, rows: Sequence[tuple[str, str, str]]) -> None:
     """Write what each pseudonym stands for, readable for its owner only."""
-    write_whole(path, "".join(f"{replacement}\t{kind}\t{original}\n" for kind, original, replacement in rows), mode=0o600)
+    from hanglens.redact import as_lines
+
+    write_whole(path, as_lines(rows), mode=0o600)
 
 
 def write_whole(path: str, text: str, *, mode: int = 0o666) -> None:
     """Write a file so that it is either whole or not there."""
     target = Path(path)
+    umask = os.umask(0)
+    os.umask(umask)
     try:
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False) as draft:
             draft.write(text)
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(draft.name).chmod(mode & ~umask)
+            if hasattr(os, "fchmod"):  # by its name it might be a link by now, that who owns the folder has put there
+                os.fchmod(draft.fileno(), mode & ~umask)
         Path(draft.name).replace(target)
     except OSError as error:
         raise HangLensError(f"cannot write {path}: {error.strerror or error}", "choose another place with -o") from None

@@ -10,6 +10,7 @@ from typing import Literal
 
 import click
 
+from hanglens.cli.messages import say
 from hanglens.cli.output import Lang, language
 from hanglens.errors import UsageError
 from hanglens.knowledge.prepare import ENGINES, Group, Preparation, Setting, filled, load_preparation
@@ -40,7 +41,7 @@ def command(ctx: click.Context, engine: str, folder: str, ras_port: int, form: F
     quiet, options = bool(ctx.obj and ctx.obj["quiet"]), sheet.options()
     click.echo(sheet.as_json() if form == "json" else "\n".join(sheet.lines() if not quiet else filter(_is_set, sheet.lines())))
     if options and form != "json" and not quiet and not sys.stdout.isatty():
-        print(f"hanglens: {options}", file=sys.stderr)
+        say(options)
     return 0
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import click
 
+from hanglens.cli.messages import say
 from hanglens.cli.output import language
 from hanglens.errors import UsageError
 from hanglens.knowledge.load import RulePack, load_rules
+from hanglens.printable import printable
 
 _folders = click.option(
     "--rules", "rule_folders", multiple=True, type=click.Path(path_type=Path), help="Look at this folder instead; may be repeated."
@@ -36,7 +37,7 @@ def list_rules(rule_folders: tuple[Path, ...], lang: str | None) -> int:
     pack, speech = _pack(rule_folders), language(lang)
     width = max((len(rule.id) for rule in pack.rules), default=0)
     for rule in pack.rules:
-        click.echo(f"{rule.id:<{width}}  {rule.role:<12} {rule.title.zh if speech == 'zh' else rule.title.en}")
+        click.echo(printable(f"{rule.id:<{width}}  {rule.role:<12} {rule.title.zh if speech == 'zh' else rule.title.en}"))
     return _problems(pack)
 
 
@@ -49,7 +50,7 @@ def lint(rule_folders: tuple[Path, ...]) -> int:
     pack = _pack(rule_folders)
     complaints = check(pack, beside=load_rules())
     for complaint in complaints:
-        click.echo(f"{complaint.rule}: {complaint.message} -- {complaint.recommendation}")
+        click.echo(printable(f"{complaint.rule}: {complaint.message} -- {complaint.recommendation}"))
     click.echo(f"rules: {len(pack.rules)}, complaints: {len(complaints) + len(pack.problems)}")
     return 1 if complaints or _problems(pack) else 0
 
@@ -63,7 +64,7 @@ def test(rule_folders: tuple[Path, ...]) -> int:
     pack = _pack(rule_folders)
     failures = test_rules(pack)
     for failure in failures:
-        click.echo(failure)
+        click.echo(printable(failure))
     snippets = sum(len(rule.matches) + len(rule.near_misses) for rule in pack.rules)
     click.echo(f"rules: {len(pack.rules)}, snippets: {snippets}, failures: {len(failures)}")
     return 1 if failures or _problems(pack) else 0
@@ -71,5 +72,5 @@ def test(rule_folders: tuple[Path, ...]) -> int:
 
 def _problems(pack: RulePack) -> int:
     for problem in pack.problems:
-        print(f"hanglens: {problem}", file=sys.stderr)
+        say(str(problem))
     return 1 if pack.problems else 0

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Literal
 
+from hanglens.errors import OUR_FAULT
+
 PROBE_DEADLINE = 45.0  # seconds
 LATE = "given up: it did not end before its deadline"
 GRACE = 2.0  # seconds that running probes get after Ctrl+C
@@ -56,7 +58,7 @@ class Beside:
             try:
                 probe()
             except Exception as error:  # noqa: BLE001  a fault of one probe must not take the others' evidence along
-                self._failed[name] = f"a fault of our own: {type(error).__name__}: {error}"
+                self._failed[name] = f"{OUR_FAULT}: {type(error).__name__}: {error}"
             self._watch(name, "done")
 
         self._watch(name, "runs")

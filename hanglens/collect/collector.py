@@ -19,10 +19,10 @@ from hanglens.collect.beside import LATE, Beside, Stop, Watch, stopped_by_signal
 from hanglens.collect.job import Job, Target, find_job
 from hanglens.collect.proctable import ProcTable, libraries_of, namespace_pid
 from hanglens.collect.stacks import find_dumper, sample_stacks
-from hanglens.collect.staging import Staging, utc
+from hanglens.collect.staging import Staging, table_of, utc
 from hanglens.errors import UsageError
 from hanglens.manifest import NAME, SCHEMA_VERSION, Item, ListedProcess, Manifest
-from hanglens.redact import Redactor
+from hanglens.redact import Redactor, as_lines
 
 OTHER_ARCHIVES = (".zip", ".zst", ".xz", ".bz2", ".tar", ".7z")
 LOGS_DEADLINE = 120.0  # seconds; names are looked for at some megabytes a second
@@ -50,11 +50,16 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What came of it. `bundle` is where it lies; `table` says what each pseudonym stands for, as kind, original, replacement."""
+    """What came of it.
+
+    `bundle` is where it lies, `about` what it was when it was put there. `table`, if names were replaced, is the file that says what each
+    pseudonym stands for.
+    """
 
     bundle: Path
     manifest: Manifest
-    table: Sequence[tuple[str, str, str]] = ()
+    about: os.stat_result | None = None
+    table: Path | None = None
 
     @property
     def refused_everywhere(self) -> bool:
@@ -125,8 +130,10 @@ def collect(request: Request, *, watch: Watch = lambda _name, _state: None) -> C
             expected_ranks=",".join(map(str, visit.job.expected_ranks)), redactions=dict(redactor.counts),
             machine=os.uname().machine,
         )  # fmt: skip
-        visit.staging.publish(manifest, target, title)
-    return Collected(bundle=target, manifest=manifest, table=redactor.table)
+        names = as_lines(redactor.table)
+        about = visit.staging.publish(manifest, target.name, title, table=names)
+    table_file = target.with_name(table_of(target.name)) if names else None
+    return Collected(bundle=target, manifest=manifest, about=about, table=table_file)
 
 
 def _stamp(began: float) -> str:
@@ -154,8 +161,9 @@ def _target(output: Path, title: str) -> Path:
         raise UsageError(f"{output.name} is no name for a bundle", "end it in .tar.gz, or name a folder")
     if not output.parent.is_dir():
         raise UsageError(f"cannot write {output}: there is no folder {output.parent}", "create it, or choose another place with -o")
-    if output.exists():
-        raise UsageError(f"{output} is there already", "choose another place with -o")
+    for path in (output, output.with_name(table_of(output.name))):
+        if os.path.lexists(path):
+            raise UsageError(f"{path} is there already", "choose another place with -o")
     return output
 
 

@@ -1,17 +1,22 @@
 """The job's own logs: where its output goes, which logs it holds open, and which its environment names.
 
-Files are read through /proc, so that a deleted one, and one inside of a container, is read as well.
+Files are read through /proc, so that a deleted one, and one inside of a container, is read as well; of the job's files only what its user
+may read (`hanglens.collect.foreign`).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
+from hanglens.collect.foreign import Place, found
 from hanglens.collect.job import Job, Target
 from hanglens.collect.proctable import Proc, ProcTable
 from hanglens.collect.staging import About, Attempt, Staging
@@ -27,10 +32,15 @@ _MARK = b"\n[hanglens: %d bytes are left out here]\n"
 
 @dataclass(slots=True)
 class Log:
-    """A log file. `opened` is a path that works from here, `shown` the one that the job knows it by; `writers` hold it open."""
+    """A log file, which the process `pid` has at `place`, or which is named to us where `pid` is None; `writers` hold it open.
 
-    opened: str
+    `shown` is the path that the job knows it by. `key`, its device and inode, says that it is still the same file.
+    """
+
+    pid: int | None
+    place: Place
     shown: str
+    key: tuple[int, int]
     writers: list[Target] = field(default_factory=list)
 
 
@@ -58,31 +68,41 @@ def find_logs(job: Job, table: ProcTable, extra: Sequence[Path] = ()) -> list[Lo
         writer = None if target.role == "helper" else _writer(target, job)
         for number, link in _written(target.pid):
             if number in (1, 2) or _LOG_NAME.search(os.path.basename(link)):
-                _add(logs, f"/proc/{target.pid}/fd/{number}", link, writer)
+                _add_held(logs, target.pid, number, link, writer)
         for path in _told(target):
-            if _is_its_own(f"/proc/{target.pid}/root{path}", target.pid):
-                _add(logs, f"/proc/{target.pid}/root{path}", path, writer)
+            _add_held(logs, target.pid, path, path, writer)
     for reader in _readers(job, table):
         for number, link in _received(table.procs[reader]):
-            _add(logs, f"/proc/{reader}/fd/{number}", link, None)
+            _add_held(logs, reader, number, link, None)
     for given in extra:
-        _add(logs, str(given), str(given), None)
+        with suppress(OSError):
+            _add(logs, Log(None, str(given), str(given), _key(about := os.stat(given))), about)
     return list(logs.values())
+
+
+def _add_held(logs: dict[tuple[int, int], Log], pid: int, place: Place, shown: str, writer: Target | None) -> None:
+    """Add what a process has open; or what its environment names, which may be any file of this host, if it belongs to its user."""
+    with suppress(OSError), found(pid, place) as it:
+        if isinstance(place, int) or it.own:
+            log = _add(logs, Log(pid, place, shown.removesuffix(" (deleted)"), it.key), it.about)
+            if log is not None and writer is not None and writer not in log.writers:
+                log.writers.append(writer)
+
+
+def _add(logs: dict[tuple[int, int], Log], log: Log, about: os.stat_result) -> Log | None:
+    if not stat.S_ISREG(about.st_mode) or _NO_LOG.search(log.shown) or len(logs) >= MOST_FILES:
+        return None
+    return logs.setdefault(log.key, log)
+
+
+def _key(about: os.stat_result) -> tuple[int, int]:
+    return about.st_dev, about.st_ino
 
 
 def _received(reader: Proc) -> Iterator[tuple[int, str]]:
     """Where tee writes the job's output. What another program has open may be of other jobs, too."""
     if reader.name == "tee":
         yield from ((number, link) for number, link in _written(reader.pid) if link.startswith("/") and not _NO_LOG.search(link))
-
-
-def _is_its_own(path: str, pid: int) -> bool:
-    """Whether a file that only an environment names belongs to that process's user and is no link: it may name any file of this host."""
-    try:
-        about = os.lstat(path)
-        return stat.S_ISREG(about.st_mode) and about.st_uid == os.stat(f"/proc/{pid}").st_uid
-    except OSError:
-        return False
 
 
 def _writer(target: Target, job: Job) -> Target:
@@ -94,18 +114,6 @@ def _writer(target: Target, job: Job) -> Target:
             return above or target
         above = ours.get(above.proc.ppid)
     return target
-
-
-def _add(logs: dict[tuple[int, int], Log], opened: str, shown: str, writer: Target | None) -> None:
-    try:
-        about = os.stat(opened)
-    except OSError:
-        return
-    if not stat.S_ISREG(about.st_mode) or _NO_LOG.search(shown) or len(logs) >= MOST_FILES:
-        return
-    same = logs.setdefault((about.st_dev, about.st_ino), Log(opened, shown.removesuffix(" (deleted)")))
-    if writer is not None and writer not in same.writers:
-        same.writers.append(writer)
 
 
 def _written(pid: int) -> Iterator[tuple[int, str]]:
@@ -209,7 +217,8 @@ def _copy(log: Log, name: str, staging: Staging, copying: Copying) -> None:
     prefix = f"pid{only.pid}." if only and not name.startswith(f"pid{only.pid}") else ""
     attempt = Attempt(what="log", pid=only.pid if only else None, rank=only.rank if only else None, command=f"cat {log.shown}")
     try:
-        data, cut = read_ends(log.opened, copying.limit)
+        with _opened(log) as file:
+            data, cut = read_ends(file, copying.limit)
     except OSError as error:
         status: Status = "refused" if isinstance(error, PermissionError) else "failed"
         staging.miss(attempt, status, f"{log.shown}: {error.strerror or error}", "copy it yourself, and add it with --log FILE")
@@ -224,15 +233,33 @@ def _sole_writer(log: Log) -> Target | None:
     return log.writers[0] if len(log.writers) == 1 and log.writers[0].rank is not None else None
 
 
-def read_ends(path: str, limit: int) -> tuple[bytes, Cut | None]:
+@contextmanager
+def _opened(log: Log) -> Iterator[IO[bytes]]:
+    """The file that was found, and no other that has come into its place meanwhile."""
+    if log.pid is None:
+        with open(os.open(str(log.place), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY), "rb") as given:
+            _demand_same(_key(os.fstat(given.fileno())), log)
+            yield given
+        return
+    with found(log.pid, log.place) as it:
+        _demand_same(it.key, log)
+        with it.read() as file:
+            yield file
+
+
+def _demand_same(key: tuple[int, int], log: Log) -> None:
+    if key != log.key:
+        raise OSError(errno.ESTALE, "another file has come into its place meanwhile")
+
+
+def read_ends(file: IO[bytes], limit: int) -> tuple[bytes, Cut | None]:
     """A file; if it has more than `limit` bytes its beginning and its end, whole lines, and a line between that says what is missing."""
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size <= limit:
-            return file.read(limit), None
-        head = _whole_lines(file.read(min(HEAD, limit // 4))).rstrip(b"\n")
-        file.seek(size - (limit - len(head)))
-        tail = file.read(limit - len(head)).partition(b"\n")[2]
+    size = os.fstat(file.fileno()).st_size
+    if size <= limit:
+        return file.read(limit), None
+    head = _whole_lines(file.read(min(HEAD, limit // 4))).rstrip(b"\n")
+    file.seek(size - (limit - len(head)))
+    tail = file.read(limit - len(head)).partition(b"\n")[2]
     left_out = size - len(head) - len(tail)
     return head + _MARK % left_out + tail, Cut(size, left_out, head.count(b"\n") + 1)
 

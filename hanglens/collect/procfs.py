@@ -9,6 +9,7 @@ from pathlib import Path
 from hanglens.collect.job import Job, Target, is_python
 from hanglens.collect.proctable import libraries_of, read_memory_of
 from hanglens.collect.staging import Attempt, Staging, utc
+from hanglens.printable import printable
 from hanglens.redact import keep_setting
 
 MOST_THREADS = 512  # of a process, the oldest first
@@ -96,7 +97,9 @@ def lasting_state(job: Job, staging: Staging) -> None:
 
 def _row(target: Target) -> str:
     proc = target.proc
-    return _ROW.format(proc.pid, proc.ppid, proc.state, proc.user or "?", utc(proc.started)[:19], target.role, proc.line)
+    return _ROW.format(
+        proc.pid, proc.ppid, proc.state, printable(proc.user) or "?", utc(proc.started)[:19], target.role, printable(proc.line)
+    )
 
 
 def _copy(target: Target, name: str, file: str, staging: Staging) -> None:
@@ -148,7 +151,7 @@ def _open_file(link: Path) -> str:
         target, mode = os.readlink(link), link.lstat().st_mode
     except OSError:
         return ""
-    return f"{link.name} {'r' if mode & stat.S_IRUSR else '-'}{'w' if mode & stat.S_IWUSR else '-'} {target}"
+    return f"{link.name} {'r' if mode & stat.S_IRUSR else '-'}{'w' if mode & stat.S_IWUSR else '-'} {printable(target)}"
 
 
 def _libraries(target: Target, file: str, staging: Staging) -> None:
@@ -157,5 +160,5 @@ def _libraries(target: Target, file: str, staging: Staging) -> None:
         staging.keep(
             Attempt(what="/proc maps", pid=target.pid, rank=target.rank),
             file,
-            "".join(f"{path}\n" for path in paths).encode("utf-8", "replace"),
+            "".join(f"{printable(path)}\n" for path in paths).encode("utf-8", "replace"),
         )

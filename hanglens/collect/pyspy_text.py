@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from hanglens.printable import printable
+
 # Of the variables only those small numbers are kept that say who a process is: the others hold prompts, tokens and weights.
 _IDENTITY = re.compile(
     r"(?:(?:global|world|local|tp|pp|dp|ep|node)_)?rank(?:_id)?$|(?:local_)?world_size$|(?:tp|dp|pp|ep)_size$|proc_id$|nprocs$"
@@ -90,8 +92,8 @@ def as_json(threads: Sequence[ThreadDump]) -> bytes:
 
 
 def as_text(threads: Sequence[ThreadDump], pid: int, command: str) -> str:
-    """The threads as `py-spy dump` prints them, with the variables that were kept."""
-    return "\n".join(_lines(threads, pid, command)) + "\n"
+    """The threads as `py-spy dump` prints them, with the variables that were kept; a line end in a name makes no further line."""
+    return "\n".join(map(printable, _lines(threads, pid, command))) + "\n"
 
 
 def _lines(threads: Sequence[ThreadDump], pid: int, command: str) -> Iterator[str]:

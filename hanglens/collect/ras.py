@@ -10,17 +10,21 @@ import re
 import socket
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import psutil
 
 from hanglens.collect.job import Job
 from hanglens.collect.staging import About, Attempt, Staging
+from hanglens.manifest import Status
 
 DEFAULT_PORT = 28028
 PATIENCE = 5  # seconds that RAS waits for ranks which do not answer
 DEADLINE = PATIENCE + 8.0
 _PIDS = re.compile(rb'(?:"pid": {0,2}|managed by process )([0-9]{1,9})')
 MOST_ANSWER = 16 << 20
+End = Literal["whole", "late", "cut"]
+_STATUS: dict[End, Status] = {"whole": "ok", "late": "timed-out", "cut": "failed"}
 _ADDRESS = re.compile(r"\[?(?P<host>[A-Za-z0-9._:%-]{0,63})\]?:(?P<port>[0-9]{1,5})$")
 
 
@@ -65,7 +69,7 @@ def _once(job: Job, staging: Staging, number: int) -> bool:
     host, port = address(job)
     attempt = _attempt(host, port)
     try:
-        answer, whole = _ask(host, port)
+        answer, end = _ask(host, port)
     except ConnectionRefusedError:
         why = f"nothing listens on port {port}: NCCL older than 2.24, no communicator yet, or RAS switched off"
         staging.miss(attempt, "failed", why, "NCCL 2.24 or newer; `hanglens prepare` sets its port")
@@ -73,9 +77,8 @@ def _once(job: Job, staging: Staging, number: int) -> bool:
     except OSError as error:
         staging.miss(attempt, "failed", f"port {port}: {error}")
         return False
-    late = "" if whole else f"no end of the answer within {DEADLINE:g} s: a member of the job does not answer"
     if not answer.strip():
-        staging.miss(attempt, "failed" if whole else "timed-out", late or "it closed the connection without an answer")
+        staging.miss(attempt, "timed-out" if end == "late" else "failed", _why(end) or "it closed the connection without an answer")
         return True
     if not _is_ours(answer, job):
         staging.miss(
@@ -83,8 +86,14 @@ def _once(job: Job, staging: Staging, number: int) -> bool:
         )
         return False
     suffix = "json" if answer.startswith(b"{") else "txt"
-    staging.keep(attempt, f"nccl/ras-sample{number}.{suffix}", answer, About(status="ok" if whole else "timed-out", reason=late))
+    staging.keep(attempt, f"nccl/ras-sample{number}.{suffix}", answer, About(status=_STATUS[end], reason=_why(end)))
     return True
+
+
+def _why(end: End) -> str:
+    if end == "late":
+        return f"no end of the answer within {DEADLINE:g} s: a member of the job does not answer"
+    return f"the answer is cut: it has more than {MOST_ANSWER} bytes, and the rest was not read" if end == "cut" else ""
 
 
 def _is_here(host: str) -> bool:
@@ -130,19 +139,19 @@ def _listener(port: int) -> int | None:
     return next((c.pid for c in connections if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port), None)
 
 
-def _ask(host: str, port: int) -> tuple[bytes, bool]:
-    """The answer, and whether it came to its end: RAS closes the connection behind it.
+def _ask(host: str, port: int) -> tuple[bytes, End]:
+    """The answer, and how it ended: behind a whole one RAS closes the connection.
 
     JSON has the counts of all ranks, the text those that differ only; JSON begins with NCCL 2.28.7, and before it the word is refused.
     """
-    answer, whole = _say(host, port, "SET FORMAT json", "VERBOSE STATUS")
+    answer, end = _say(host, port, "SET FORMAT json", "VERBOSE STATUS")
     body = answer[answer.find(b"\n{") + 1 :]
     if body.startswith(b"{"):
-        return body, whole
-    return _say(host, port, "VERBOSE STATUS") if whole and b"Communicators" not in answer else (answer, whole)
+        return body, end
+    return _say(host, port, "VERBOSE STATUS") if end == "whole" and b"Communicators" not in answer else (answer, end)
 
 
-def _say(host: str, port: int, *commands: str) -> tuple[bytes, bool]:
+def _say(host: str, port: int, *commands: str) -> tuple[bytes, End]:
     ends = time.monotonic() + DEADLINE
     answer = b""
     with socket.create_connection((host, port), timeout=2.0) as connection:
@@ -152,10 +161,10 @@ def _say(host: str, port: int, *commands: str) -> tuple[bytes, bool]:
             try:
                 part = connection.recv(1 << 16)
             except TimeoutError:
-                return answer, False
+                return answer, "late"
             except ConnectionResetError:
                 part = b""
             if not part:
-                return answer, True
+                return answer, "whole"
             answer += part
-    return answer, False
+    return answer, "cut"

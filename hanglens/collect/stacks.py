@@ -1,7 +1,8 @@
 """Stack dumps by py-spy, all processes of one sample as close together in time as can be.
 
 A process is stopped once a sample, for some milliseconds, and never left stopped: one that stood before (SIGSTOP) is read as it stands,
-without being touched, and one that stands after an attempt that was broken off is continued.
+without being touched, and one that stands after an attempt that was broken off is continued. If we are killed, py-spy, which has a session
+of its own, ends its dump by itself; and if it is killed too, the kernel lets go of what it held (`man 2 ptrace`: a tracer that ends).
 """
 
 from __future__ import annotations

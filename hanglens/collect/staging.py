@@ -1,13 +1,11 @@
-"""The bundle while it grows: files in a hidden folder beside where it will lie, then moved into its place whole.
+"""The bundle while it grows: what the probes bring, redacted, and what each of them came to; then moved into its place whole.
 
 A probe that was given up on may still be running; what it brings after the bundle is closed is thrown away.
 """
 
 from __future__ import annotations
 
-import shutil
-import tarfile
-import tempfile
+import os
 import threading
 import time
 from dataclasses import dataclass, field, replace
@@ -16,8 +14,10 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from hanglens.collect.draft import Draft
 from hanglens.errors import HangLensError
 from hanglens.manifest import NAME, Cut, Item, Manifest, Status, encode
+from hanglens.printable import printable
 from hanglens.redact import Redactor
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
@@ -62,14 +62,20 @@ class Staging:
             HangLensError: nothing can be written there.
         """
         try:
-            self.folder = Path(tempfile.mkdtemp(prefix=".hanglens-", suffix=".partial", dir=folder))
+            self._draft = Draft(folder)
         except OSError as error:
             raise _unwritable(folder, error) from None
         self._redactor, self._redacting = redactor, threading.Lock()
         self._lock, self._closed = threading.Lock(), False
         self.names_replaced = names_replaced
         self._items: list[Item] = []
+        self._names: set[str] = set()
         self._origin = time.time() - time.monotonic()
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies meanwhile."""
+        return self._draft.path
 
     def keep(self, attempt: Attempt, file: str, data: bytes, about: About | None = None) -> None:
         """Redact and write one file of text. If there is no space for it, that is noted and the others go on."""
@@ -92,13 +98,10 @@ class Staging:
         with self._lock:
             if self._closed:
                 return
-            file = self._free(_readable(self._redactor.text(file)))
-            target = self.folder / file
+            file = self._free(printable(self._redactor.text(file)))
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(data)
+                self._draft.write(file, data)
             except OSError as error:
-                target.unlink(missing_ok=True)
                 why = f"could not be written: {error.strerror or error}"
                 self._note(attempt, About(status="failed", reason=why, how_to_collect="make room, or choose another place with -o"))
                 return
@@ -135,9 +138,10 @@ class Staging:
     def _free(self, file: str) -> str:
         """The name, or one like it if it is taken."""
         path, number = PurePosixPath(file), 1
-        while (self.folder / path).exists():
+        while str(path) in self._names:
             number += 1
             path = PurePosixPath(file).with_name(f"{PurePosixPath(file).stem}-{number}{PurePosixPath(file).suffix}")
+        self._names.add(str(path))
         return str(path)
 
     def close(self) -> list[Item]:
@@ -146,53 +150,40 @@ class Staging:
             self._closed = True
             return list(self._items)
 
-    def publish(self, manifest: Manifest, target: Path, name: str) -> None:
-        """Write the manifest and move everything into its place, whole: an archive if the name of `target` says so, else a folder.
+    def publish(self, manifest: Manifest, name: str, top: str, *, table: str = "") -> os.stat_result:
+        """Write the manifest and give everything its name, whole: an archive if the name says so, with a folder `top` in it, else a folder.
+
+        `table`, which is not for others' eyes, goes into a file beside it. Nothing that lies there is replaced.
 
         Raises:
-            HangLensError: it cannot be written there; what was collected then stays in the hidden folder, which the message names.
+            HangLensError: it cannot be written there; what was collected then stays in a folder, which the message names.
         """
         try:
-            (self.folder / NAME).write_bytes(encode(manifest))
-            if target.name.endswith(ARCHIVE_SUFFIXES):
-                _pack(self.folder, target, name)
-                shutil.rmtree(self.folder, ignore_errors=True)
-            else:
-                self.folder.chmod(0o700)  # as private as an archive
-                self.folder.replace(target)
+            self._draft.write(NAME, encode(manifest))
+            if table:
+                self._draft.publish_file(table_of(name), table.encode("utf-8", "replace"))
+            archive = name.endswith(ARCHIVE_SUFFIXES)
+            return self._draft.publish_archive(name, top) if archive else self._draft.publish_folder(name)
         except (OSError, ValueError, msgspec.MsgspecError) as error:
+            why, kept = getattr(error, "strerror", None) or error, self._draft.leave()
             raise HangLensError(
-                f"cannot write {target}: {getattr(error, 'strerror', None) or error}",
-                f"what was collected lies in {self.folder}: analyze or pack it from there",
+                f"cannot write {kept.with_name(name)}: {why}", f"what was collected lies in {kept}: analyze or pack it from there"
             ) from None
 
     def discard(self) -> None:
         """Leave nothing behind."""
         self.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self._draft.remove()
+
+
+def table_of(name: str) -> str:
+    """The name of the file beside a bundle that says what each pseudonym in it stands for."""
+    return f"{name}.names.txt"
 
 
 def _readable(text: str) -> str:
     """Without bytes that are no UTF-8, which names of files may hold."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def _pack(folder: Path, target: Path, name: str) -> None:
-    """Into a draft of a random name: nobody can have laid a link there, and only its owner reads what the job printed."""
-    descriptor, draft = tempfile.mkstemp(prefix=".hanglens-", suffix=".partial", dir=target.parent)
-    try:
-        with open(descriptor, "wb") as file, tarfile.open(fileobj=file, mode="w:gz", compresslevel=3) as archive:
-            archive.add(folder, arcname=name, filter=_anonymous)
-        Path(draft).replace(target)
-    finally:
-        Path(draft).unlink(missing_ok=True)
-
-
-def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Without the names of the user and the group who collected."""
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    return member
 
 
 def _unwritable(folder: Path, error: OSError) -> HangLensError:

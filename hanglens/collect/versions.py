@@ -10,6 +10,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from hanglens.collect.foreign import names_in
 from hanglens.collect.job import Job, Target
 from hanglens.collect.proctable import executable_of, libraries_of
 from hanglens.collect.staging import Attempt, Staging
@@ -31,7 +32,7 @@ def collect_versions(job: Job, staging: Staging) -> None:
         sites, root = _sites(target), _root(target)
         if sites and (root, *sites) not in seen:
             seen.add((root, *sites))
-            _keep(target, tuple(f"/proc/{target.pid}/root{site}" for site in sites), staging)
+            _keep(target, sites, staging)
     if _KERNEL.exists():
         staging.keep(Attempt(what="driver version", command=f"cat {_KERNEL}"), "host/driver-version.txt", _KERNEL.read_bytes())
 
@@ -51,17 +52,17 @@ def _root(target: Target) -> str:
 
 def _keep(target: Target, sites: tuple[str, ...], staging: Staging) -> None:
     attempt = Attempt(what="package versions", pid=target.pid, rank=target.rank, command="pip freeze")
-    rows = {f"{name}=={version}" for name, version in _packages(sites) if _WORTH_KNOWING.match(name)}
+    rows = {f"{name}=={version}" for name, version in _packages(target.pid, sites) if _WORTH_KNOWING.match(name)}
     if rows:
         python = os.path.basename(executable_of(target.pid))
         lines = [f"# packages of pid {target.pid} ({python})", *sorted(rows, key=str.lower), ""]
         staging.keep(attempt, f"versions/pid{target.pid}.packages.txt", "\n".join(lines).encode())
 
 
-def _packages(sites: tuple[str, ...]) -> list[tuple[str, str]]:
+def _packages(pid: int, sites: tuple[str, ...]) -> list[tuple[str, str]]:
     """Names and versions, by the names of the folders that installers leave: `NAME-VERSION.dist-info` (PEP 627). No file is opened."""
     found = []
     for site in sites:
         with suppress(OSError):
-            found += [match.groups() for name in os.listdir(site) if (match := _DIST_INFO.fullmatch(name))]
+            found += [match.groups() for name in names_in(pid, site) if (match := _DIST_INFO.fullmatch(name))]
     return [(name.replace("_", "-"), version) for name, version in found]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 
 from hanglens.collect.commands import find_program, run
 from hanglens.collect.staging import Staging
-from tests.collect.processes import Processes, staged
+from tests.collect.processes import HIM, SECRET, Processes, staged
 
 
 @pytest.fixture
@@ -27,6 +29,20 @@ def staging(tmp_path: Path) -> Staging:
     folder = tmp_path / "bundles"
     folder.mkdir()
     return staged(folder)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder of root's that all may enter: in `his` the other user does as he likes, `secret` only root may read."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "his").mkdir()
+        if os.geteuid() == 0:
+            os.chown(folder / "his", HIM, HIM)
+        (folder / "secret").write_bytes(SECRET)
+        (folder / "secret").chmod(0o600)
+        yield folder
 
 
 @pytest.fixture(scope="session")

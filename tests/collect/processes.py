@@ -8,18 +8,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from hanglens.collect.job import Job, find_job
 from hanglens.collect.proctable import Proc, ProcTable, state_of
 from hanglens.collect.staging import Staging
-from hanglens.manifest import Item
+from hanglens.manifest import SCHEMA_VERSION, Item, Manifest
 from hanglens.redact import Redactor
 
 NO_PID = 9_000_000  # beyond the kernel's largest, so that nobody has it
 READY = "import os, time; print('ready', flush=True); "
 SLEEP = READY + "time.sleep(60)"
+HIM = 54321  # uid and gid of another user, whom nobody here has
+SECRET = b"root:$6$not-for-him\n"
 _RANKS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _OTHERS = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "NCCL_DEBUG_FILE", "LMDEPLOY_LOG_FILE", "NCCL_RAS_ADDR")
 
@@ -86,6 +88,29 @@ def job_of(*pids: int) -> Job:
     return find_job(ProcTable.now(), pids)
 
 
+BECOME_HIM = f"""
+import ctypes, os, sys, time
+os.setgroups(GROUPS), os.setgid({HIM}), os.setuid({HIM})
+ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE, as of a program that he started
+"""
+
+
+@contextlib.contextmanager
+def job(code: str = SLEEP, *, groups: Sequence[int] = (), **environ: str) -> Iterator[int]:
+    """A process of the other user; he may not even enter the folder of our interpreter, so that it becomes his once it runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"GROUPS = {[*groups]}\n{BECOME_HIM}{code}"], env=clean_environ(**environ), start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        yield process.pid
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def fake(pid: int, ppid: int = 0, *command: str, name: str = "python3", state: str = "S") -> Proc:
     """A process that is only in the table: `pid` and `ppid` count from one that nobody has."""
     return Proc(NO_PID + pid, NO_PID + ppid, name, command or ("python3", "train.py"), state, "user", 1000.0)
@@ -99,6 +124,14 @@ def table_of(*procs: Proc) -> ProcTable:
 def staged(folder: Path) -> Staging:
     """A bundle that begins to grow in this folder."""
     return Staging(folder, Redactor())
+
+
+def manifest_of(staging: Staging) -> Manifest:
+    """A manifest of what was noted."""
+    return Manifest(
+        schema_version=SCHEMA_VERSION, tool_version="0", host="n1", clock={}, seconds=1.0, given_pids=[5], interrupted=False,
+        names_redacted=False, redactions={}, processes=[], items=staging.close(),
+    )  # fmt: skip
 
 
 def items_of(staging: Staging, what: str) -> list[Item]:

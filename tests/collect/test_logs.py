@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hanglens.collect import logs
+from hanglens.collect.foreign import Found
 from hanglens.collect.job import Job
 from hanglens.collect.logs import Copying, collect_logs, find_logs, read_ends
 from hanglens.collect.proctable import ProcTable
@@ -218,14 +218,11 @@ def test_a_log_that_cannot_be_read_says_so(tmp_path: Path, start: Processes, sta
     """A refusal is noted with the log's path, and the others are copied."""
     process = started(start, tmp_path / "job.log")
     (tmp_path / "more.txt").write_text("more\n")
-    read = logs.read_ends
 
-    def refuse(path: str, limit: int) -> object:
-        if "/proc/" in path:
-            raise PermissionError(13, "Permission denied")
-        return read(path, limit)
+    def refuse(_: Found) -> object:
+        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(logs, "read_ends", refuse)
+    monkeypatch.setattr(Found, "read", refuse)
     refused, more = collected(job_of(process.pid), staging, extra=[tmp_path / "more.txt"])["log"]
     assert (refused.status, refused.reason) == ("refused", f"{tmp_path / 'job.log'}: Permission denied")
     assert "--log" in refused.how_to_collect
@@ -257,7 +254,8 @@ def test_ends_of_any_file(tmp_path_factory: pytest.TempPathFactory, lines: list[
     path = tmp_path_factory.getbasetemp() / "any.log"
     data = b"\n".join(lines) + b"\n" * ended
     path.write_bytes(data)
-    kept, cut = read_ends(str(path), limit)
+    with path.open("rb") as file:
+        kept, cut = read_ends(file, limit)
     if len(data) <= limit:
         assert (kept, cut) == (data, None)
         return

@@ -11,6 +11,7 @@ import pytest
 
 from hanglens.collect.commands import run
 from hanglens.collect.pyspy_text import as_json, as_text, rank_of, read_dump
+from hanglens.printable import printable
 from tests.collect.processes import Processes, job_of, stop
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are looked at through Linux's /proc")
@@ -38,10 +39,11 @@ def dump(py_spy: str, pid: int, *options: str) -> bytes:
 
 
 def told(text: str) -> list[list[str]]:
-    """The lines that say something, by thread; the one that names the Python stands in no JSON."""
+    """The lines that say something, by thread; the one that names the Python stands in no JSON. A command line is one line."""
     lines = [line for line in text.splitlines() if line and not line.startswith("Python v")]
     heads = [number for number, line in enumerate(lines) if line.startswith("Thread ")]
-    return sorted(lines[start:end] for start, end in pairwise([0, *heads, len(lines)]))
+    command = printable("\n".join(lines[: heads[0]]))
+    return [[command], *sorted(lines[start:end] for start, end in pairwise([*heads, len(lines)]))]
 
 
 def threads(*variables: dict[str, object], name: str = "run", place: str = "train.py") -> bytes:
@@ -59,6 +61,14 @@ def test_text_is_what_py_spy_prints(py_spy: str, start: Processes) -> None:
     ours = as_text(read_dump(dump(py_spy, child.pid, "--json")), child.pid, target.proc.line)
     assert told(ours) == told(theirs)
     assert 'second thread"' in ours
+
+
+def test_a_line_end_in_a_name_forges_no_line() -> None:
+    """What a process calls itself, its threads and its functions cannot add a thread or a frame to the dump."""
+    forged = threads({"name": "rank", "repr": "1"}, name='run\nThread 7 (active): "MainThread"', place="a.py\x1b[2J")
+    text = as_text(read_dump(forged), 5, "python3\nThread 8 (active)")
+    assert [line for line in text.splitlines() if line.startswith("Thread")] == ['Thread 0x6 (idle): "MainThread"']
+    assert "\x1b" not in text
 
 
 def test_of_the_variables_only_who_it_is_survives(py_spy: str, start: Processes) -> None:
