@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hanglens import number
 from hanglens.cli import output as out
 from hanglens.cli.messages import say
 from hanglens.cli.progress import shown, wanted
@@ -105,7 +106,7 @@ def _redacted(ctx: click.Context, diagnosis: Diagnosis, table: str | None) -> Di
     result = redacted(diagnosis, redactor)
     if table:
         out.write_table(table, redactor.table)
-    _say(ctx, "replaced: " + (", ".join(f"{number} × {kind}" for kind, number in sorted(redactor.counts.items())) or "nothing"))
+    _say(ctx, "replaced: " + (", ".join(f"{times} × {kind}" for kind, times in sorted(redactor.counts.items())) or "nothing"))
     return result
 
 
@@ -116,10 +117,11 @@ def _limits(given: tuple[str, ...]) -> Limits:
     names = Limits.__dataclass_fields__
     chosen: dict[str, int] = {}
     for text in given:
-        name, _, number = text.partition("=")
-        if name not in names or not number.isdigit() or int(number) < 1:
+        name, _, value = text.partition("=")
+        limit = number.whole(value)
+        if name not in names or not limit:
             raise UsageError(f"--limit {text} is no limit", f"write NAME=NUMBER with one of {', '.join(names)}")
-        chosen[name] = int(number)
+        chosen[name] = limit
     return Limits(**chosen)
 
 

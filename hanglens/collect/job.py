@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from hanglens import number
 from hanglens.collect.proctable import Proc, ProcTable, environ_of, executable_of, libraries_of, namespace_pid
 from hanglens.knowledge.tables import load_frames
 from hanglens.manifest import Role
@@ -270,7 +271,7 @@ def _rank(environ: Mapping[str, str]) -> tuple[int, str] | None:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 8 else None
+    return number.rank(text)
 
 
 def _role(table: ProcTable, proc: Proc, rank: int | None, members: Sequence[int]) -> Role:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hanglens import number
+
 CAP_SYS_PTRACE = 19  # bit of CapEff in /proc/self/status (capability.h)
 _YAMA = Path("/proc/sys/kernel/yama/ptrace_scope")
 _HIDEPID = re.compile(r"^\S+ /proc proc \S*?\bhidepid=(?P<value>[^,\s]+)", re.MULTILINE)
@@ -49,7 +51,7 @@ def _capable() -> bool:
 
 def _scope() -> int | None:
     text = _read(str(_YAMA)).strip()
-    return int(text) if text.isdigit() else None
+    return number.whole(text)
 
 
 def _hidden() -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from hanglens import number
 from hanglens.errors import RuleError
 from hanglens.knowledge.schema import Plain
 
@@ -78,7 +79,8 @@ def _content(path: Path) -> bytes:
 def _child(node: yaml.Node | None, part: str) -> yaml.Node | None:
     if isinstance(node, yaml.MappingNode):
         return next((value for key, value in node.value if key.value == part and isinstance(value, yaml.Node)), None)
-    if isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
-        found: yaml.Node = node.value[int(part)]
+    at = number.whole(part)
+    if isinstance(node, yaml.SequenceNode) and at is not None and at < len(node.value):
+        found: yaml.Node = node.value[at]
         return found
     return None

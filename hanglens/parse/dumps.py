@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from hanglens import number
 from hanglens.model import Frame, Parsed, SourceRef, Speaker, Stack, Traceback
 from hanglens.parse.blocks import Block, BlockKind, Place
 from hanglens.parse.lines import Line
@@ -56,7 +57,7 @@ def body(line: Line) -> str:
 
 def as_number(text: str) -> int | None:
     """A line number or id; None for what is none."""
-    return int(text) if text.isdecimal() and len(text) < 16 else None
+    return number.whole(text)
 
 
 def split_location(text: str) -> tuple[str, int | None]:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from hanglens import number
 from hanglens.manifest import Item, ListedProcess, Manifest, decode
 from hanglens.model import Collection, DumpFailure, Gap, Parsed, Process, SourceRef
 from hanglens.parse.blocks import Place
@@ -88,7 +89,7 @@ def _gaps(manifest: Manifest) -> Iterator[Gap]:
 
 def _collection(manifest: Manifest, lines: _Lines) -> Collection:
     ours = [process for process in manifest.processes if process.rank is not None]
-    expected = {int(rank) for rank in manifest.expected_ranks.split(",") if rank.isascii() and rank.isdigit() and len(rank) < 8}
+    expected = {rank for text in manifest.expected_ranks.split(",") if (rank := number.rank(text)) is not None}
     return Collection(
         lines.ref("expected_ranks", manifest.expected_ranks), manifest.host, _began(manifest),
         text=f'"expected_ranks": "{manifest.expected_ranks}"', expected_ranks=tuple(sorted(expected)),

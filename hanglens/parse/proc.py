@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from hanglens import number
 from hanglens.model import OpenFile, Parsed, Process, SourceRef
 from hanglens.parse.blocks import Place
 
@@ -126,7 +127,8 @@ def _syscall(text: str, place: Place) -> Process:
 
 
 def _number(text: str, default: int | None = None) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else default
+    found = number.whole(text)
+    return default if found is None else found
 
 
 _ONE: dict[str, Callable[[str, Place], Process]] = {
