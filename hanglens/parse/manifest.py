@@ -42,8 +42,8 @@ class _Lines:
     def __init__(self, data: bytes, file: str) -> None:
         self._file = file
         self._of: dict[bytes, int] = {}
-        for number, line in enumerate(data.split(b"\n"), 1):
-            self._of.setdefault(line.strip().rstrip(b","), number)
+        for at, line in enumerate(data.split(b"\n"), 1):
+            self._of.setdefault(line.strip().rstrip(b","), at)
 
     def beside(self, file: str) -> str:
         """The path of a file that the manifest names as the path from its own folder."""

@@ -106,10 +106,10 @@ def _environ(text: str, place: Place) -> Process:
 
 
 def _descriptors(text: str, place: Place) -> Iterator[OpenFile]:
-    for number, line in enumerate(text.split("\n")[:MOST_DESCRIPTORS], 1):
+    for at, line in enumerate(text.split("\n")[:MOST_DESCRIPTORS], 1):
         found = _DESCRIPTOR.fullmatch(line)
         if found and place.pid is not None:
-            yield OpenFile(SourceRef(place.file, number), place.pid, int(found["descriptor"]), found["target"], line[:500])
+            yield OpenFile(SourceRef(place.file, at), place.pid, int(found["descriptor"]), found["target"], line[:500])
 
 
 def _wchan(text: str, place: Place) -> Process:
