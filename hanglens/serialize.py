@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
     from hanglens.redact import Redactor
 
 _REMEDY = "give a file that `hanglens analyze --format json` wrote"
+_TOO_DEEP = "the JSON is nested too deeply"
+_PLACE = re.compile(r"`(\$[^`]*)`")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSEEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")  # a terminal or an editor acts on these
 
 
 class _Head(msgspec.Struct):
-    schema_version: str
+    schema_version: str = ""
 
 
 def to_json(d: Diagnosis) -> bytes:
@@ -35,15 +38,29 @@ def to_json(d: Diagnosis) -> bytes:
 def from_json(data: bytes) -> Diagnosis:
     """Read what `to_json` wrote; fields that this version does not know are ignored.
 
-    Raises InputError for anything else, with the place (`$.ranks[0].state`, or the byte) in its message.
+    Raises InputError for anything else, with the place (`$.ranks[0].state`, or line and column) in its message.
     """
     try:
         _check_version(msgspec.json.decode(data, type=_Head).schema_version)
         return msgspec.json.decode(data, type=Diagnosis)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InputError(f"this is no diagnosis: {error}", _REMEDY) from error
-    except RecursionError as error:
-        raise InputError("this is no diagnosis: the JSON is nested too deeply", _REMEDY) from error
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise InputError(f"this is no diagnosis: {_what_is_wrong(data, error)}", _REMEDY) from error
+
+
+def _what_is_wrong(data: bytes, error: Exception) -> str:
+    """What, and where, in words of our own: msgspec rewords its messages, and only marks the place of a wrong value in them alike."""
+    if isinstance(error, RecursionError):
+        return _TOO_DEEP
+    try:
+        json.loads(data.decode(), parse_int=str)  # of any number of digits
+    except UnicodeDecodeError as found:
+        return f"byte {found.start + 1} is no UTF-8"
+    except json.JSONDecodeError as found:
+        return f"the JSON is cut off or damaged at line {found.lineno}, column {found.colno}" if data.strip() else "it is empty"
+    except RecursionError:
+        return _TOO_DEEP
+    place = _PLACE.search(str(error))
+    return f"what stands at {place[1] if place else '$'} does not fit the schema; `hanglens schema` prints it"
 
 
 def redacted(d: Diagnosis, redactor: Redactor) -> Diagnosis:
@@ -61,6 +78,8 @@ def json_schema() -> bytes:
 
 
 def _check_version(version: str) -> None:
+    if not version:
+        raise InputError("this is no diagnosis: it names no schema version (at $.schema_version)", _REMEDY)
     if version.partition(".")[0] != SCHEMA_VERSION.partition(".")[0]:
         raise InputError(
             f"this diagnosis has schema version {version[:40]!r} and this HangLens reads {SCHEMA_VERSION} (at $.schema_version)",

@@ -103,9 +103,9 @@ def test_line_ends(data: bytes, numbers: list[int]) -> None:
 
 def test_many_hits_in_one_line_are_cheap() -> None:
     """A line of a mebibyte that holds nothing but literals is looked up once."""
-    start = time.monotonic()
+    start = time.process_time()
     _, piece = read(b"head\n" + b"mark" * 200_000)
-    assert (piece.line_starts(piece.hits.ends[0]), time.monotonic() - start < 5) == ([0], True)
+    assert (piece.line_starts(piece.hits.ends[0]), time.process_time() - start < 5) == ([0], True)
 
 
 def test_a_line_counts_once() -> None:

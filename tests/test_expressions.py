@@ -101,6 +101,6 @@ def test_faults_are_told(expression: str) -> None:
 def test_a_runaway_expression_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """A search that would take for ever finds nothing, soon."""
     monkeypatch.setattr(expressions, "REGEX_SECONDS", 0.05)
-    start = time.monotonic()
+    start = time.process_time()
     assert search(r"^(?:a|aa|a+b?)+$", "a" * 5000 + "!") is None
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5

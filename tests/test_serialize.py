@@ -57,13 +57,15 @@ def test_what_a_terminal_or_an_editor_would_act_on_is_escaped() -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "truncated"),
-        (b"not json", "byte 4"),
-        (b"[]", "Expected `object`"),
-        (b"{}", "schema_version"),
-        (b'{"schema_version": "1.0", "verdict": "stuck"}', "$.verdict"),
-        (b'{"schema_version": "1.0", "verdict": "hung"}', "summary"),
-        (b'{"schema_version": "1.0", "tool_version": "\xff"}', "utf-8"),
+        (b"", "it is empty"),
+        (b"not json", "line 1, column 1"),
+        (b'{"schema_version": "1.0",\n "verdict": ', "line 2, column 13"),
+        (b"[]", "at $ does not fit the schema"),
+        (b"{}", "at $.schema_version"),
+        (b'{"schema_version": "1.0", "verdict": "stuck"}', "at $.verdict does not fit"),
+        (b'{"schema_version": "1.0", "verdict": "hung"}', "at $ does not fit"),
+        (b'{"schema_version": "1.0", "tool_version": "\xff"}', "byte 44 is no UTF-8"),
+        (b'{"schema_version": "1.0", "world_size": ' + b"9" * 5000 + b"}", "does not fit the schema"),
         (b'{"schema_version": "1.0", "x": ' + b"[" * 100_000, "nested too deeply"),
     ],
 )

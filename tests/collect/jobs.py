@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 TRAIN = Path(__file__).with_name("train.py")
-PATIENCE = 60.0  # seconds that a job gets to begin
+PATIENCE = 180.0  # seconds that a job gets to begin
 
 
 class LiveJob:

@@ -69,7 +69,7 @@ class Processes:
                 process.stdout.close()
 
 
-def wait_until(holds: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_until(holds: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for something to come true."""
     ends = time.monotonic() + seconds
     while not holds():

@@ -29,11 +29,11 @@ def test_one_that_hangs_is_given_up_and_the_others_are_not() -> None:
     seen: list[tuple[str, str]] = []
     over = threading.Event()
     probes = Beside(lambda name, state: seen.append((name, state)))
-    probes.start("hangs", lambda: over.wait(20) and None, 0.2)
+    probes.start("hangs", lambda: over.wait(60) and None, 0.2)
     probes.start("takes longer", lambda: time.sleep(0.5), 10)
     began = time.monotonic()
     assert probes.wait(threading.Event()) == {"hangs": LATE}
-    assert 0.4 < time.monotonic() - began < 3
+    assert 0.4 < time.monotonic() - began < 30  # instead of 60
     assert ("hangs", "late") in seen
     assert ("takes longer", "done") in seen
     over.set()
@@ -56,12 +56,12 @@ def test_a_moment_after_ctrl_c_none_is_waited_for(monkeypatch) -> None:
     monkeypatch.setattr(beside, "GRACE", 0.2)
     over, stop = threading.Event(), threading.Event()
     probes = Beside(lambda *_: None)
-    probes.start("hangs", lambda: over.wait(20) and None)
+    probes.start("hangs", lambda: over.wait(60) and None)
     probes.start("ends soon", lambda: time.sleep(0.1))
     threading.Timer(0.1, stop.set).start()
     began = time.monotonic()
     assert probes.wait(stop) == {"hangs": LATE}
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30  # instead of 60
     over.set()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import signal
@@ -34,7 +35,7 @@ def test_a_program_that_is_not_there() -> None:
     """A program that cannot be started is `failed`, and the reason names it."""
     found = run(["/no/such/program", "-x"], deadline=10)
     assert (found.status, found.output) == ("failed", b"")
-    assert found.reason == "/no/such/program: No such file or directory"
+    assert found.reason == f"/no/such/program: {os.strerror(errno.ENOENT)}"
 
 
 def test_the_deadline_ends_a_program_and_its_children(tmp_path: Path) -> None:
@@ -43,8 +44,8 @@ def test_the_deadline_ends_a_program_and_its_children(tmp_path: Path) -> None:
     began = time.monotonic()
     found = run(["sh", "-c", script], deadline=0.4)
     assert (found.status, found.output, found.reason) == ("timed-out", b"begun\n", "no end within 0.4 s")
-    assert 0.4 <= found.seconds < 5
-    assert time.monotonic() - began < 5
+    assert 0.4 <= found.seconds < 30  # instead of 60
+    assert time.monotonic() - began < 30
     child = int((tmp_path / "child").read_text())
     wait_until(lambda: state_of(child) in ("", "Z"))
 

@@ -74,14 +74,14 @@ def test_a_file_for_which_there_is_no_room_is_noted_and_the_others_go_on(staging
         with made(place, file) as out:
             yield out
             if file == "logs/large.log":
-                raise OSError(errno.ENOSPC, "No space left on device")
+                raise OSError(errno.ENOSPC, "the disk is full")
 
     made = Draft._new
     monkeypatch.setattr(Draft, "_new", full)
     staging.keep(LOG, "logs/large.log", b"too much")
     staging.keep(LOG, "logs/small.log", b"x")
     large, small = staging.close()
-    assert (large.status, large.reason, large.file) == ("failed", "could not be written: No space left on device", "")
+    assert (large.status, large.reason, large.file) == ("failed", "could not be written: the disk is full", "")
     assert "-o" in large.how_to_collect
     assert (small.status, small.file) == ("ok", "logs/small.log")
     assert sorted(path.name for path in (staging.folder / "logs").iterdir()) == ["small.log"]
@@ -147,10 +147,10 @@ def test_a_draft_that_cannot_be_finished_is_removed(staging: Staging, monkeypatc
     target = staging.folder.parent / "bundle.tar.gz"
 
     def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(errno.ENOSPC, "the disk is full")
 
     monkeypatch.setattr(tarfile.TarFile, "addfile", full)
-    with pytest.raises(HangLensError, match="No space left"):
+    with pytest.raises(HangLensError, match="the disk is full"):
         staging.publish(manifest_of(staging), target.name, "hanglens-n1")
     assert list(staging.folder.parent.iterdir()) == [staging.folder]
 

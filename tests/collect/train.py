@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-LIFETIME = 120  # seconds
+LIFETIME = 300  # seconds
 
 
 def load_batch(path: str) -> bytes:

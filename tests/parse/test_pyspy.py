@@ -6,7 +6,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -333,9 +333,9 @@ def test_long_lines_take_no_time(head: str, filling: str) -> None:
     """A line of a hundred thousand odd characters is looked at in a moment, first or later in a dump."""
     text = f"{head}{filling * 100_000})"
     line = Line(number=1, raw=text, text=text, message=text)
-    start = perf_counter()
+    start = process_time()
     BLOCKS[0].start(line, PLACE)
     dump = BLOCKS[0].start(replace(line, message="Thread 1 (idle)"), PLACE)
     assert dump is not None
     dump.feed(line)
-    assert perf_counter() - start < 2
+    assert process_time() - start < 2

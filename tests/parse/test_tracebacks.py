@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
-from time import perf_counter
+from time import process_time
 
 import pytest
 from hypothesis import given
@@ -278,10 +278,10 @@ def test_long_lines_take_no_time(head: str, filling: str) -> None:
     """A line of a hundred thousand odd characters is looked at in a moment, first or later in a block."""
     text = f"{head}{filling * 100_000}"
     line = Line(number=1, raw=text, text=text, message=text)
-    start = perf_counter()
+    start = process_time()
     for kind in BLOCKS:
         kind.start(line, PLACE)
     traceback = BLOCKS[-1].start(replace(line, message='  File "/x/a.py", line 1, in f'), PLACE)
     assert traceback is not None
     traceback.feed(line)
-    assert perf_counter() - start < 2
+    assert process_time() - start < 2
