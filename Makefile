@@ -7,14 +7,16 @@ SECONDS ?= 60
 VENV    := .venv
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip --disable-pip-version-check --quiet
+LOWEST  := .venv-lowest
 DIST    := build/wheel
+PARALLEL := -n logical --dist loadgroup
 SOURCES := pyproject.toml hatch_build.py README.md LICENSE $(shell find hanglens/. rules/. ! -name __pycache__ ! -name '*.pyc')  # folders too: a file may vanish
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types layers rules check gold bench fuzz conformance clean
+.PHONY: help venv demo test test-slow test-lowest lint types layers rules check gold bench fuzz conformance clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 venv: $(VENV)/.made  ## an empty virtual environment in .venv
 
@@ -23,8 +25,15 @@ demo: $(VENV)/.wheel  ## diagnose a recorded hang into demo-report.html
 	$(BIN)/hanglens analyze $(DEMO) -o demo-report.html
 	@echo "The report is $(CURDIR)/demo-report.html: open it in a browser."
 
-test: $(VENV)/.wheel $(VENV)/.extra-test  ## run the tests on the built and installed wheel (ARGS="-k nccl")
-	$(BIN)/pytest $(ARGS)
+test: $(VENV)/.wheel $(VENV)/.extra-test  ## run the tests on the built and installed wheel, on all cores (ARGS="-k nccl")
+	$(BIN)/pytest -m "not slow" $(PARALLEL) $(ARGS)
+
+test-slow: $(VENV)/.wheel $(VENV)/.extra-test  ## the slow tests, one after the other: whole jobs, and the report in a browser
+	$(BIN)/pytest -m slow $(ARGS)
+
+test-lowest: $(LOWEST)/.made $(VENV)/.wheel  ## run the tests with the oldest releases that pyproject.toml admits
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --no-deps --reinstall $(DIST)/hanglens-*.whl
+	$(LOWEST)/bin/pytest -m "not slow" $(PARALLEL) $(ARGS)
 
 lint: $(VENV)/.extra-dev  ## style and likely mistakes, by ruff
 	$(BIN)/ruff check .
@@ -57,7 +66,7 @@ conformance: $(VENV)/.wheel  ## do published engines still print what the tables
 	$(BIN)/python tests/conformance/conformance.py $(ARGS)
 
 clean:  ## remove what was built, .venv too
-	rm -rf $(VENV) build dist demo-report.html .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist demo-report.html .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find hanglens tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps lie inside the environment, and so go with it when pyproject.toml changes.
@@ -66,6 +75,14 @@ $(VENV)/.made: pyproject.toml
 	@$(PYTHON) -c 'import ensurepip, venv' || { echo "This Python cannot make virtual environments: install its venv package (Debian: apt install python3-venv)"; exit 1; }
 	rm -rf $(VENV)
 	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# uv can be asked for the oldest releases. Of those that have a wheel for this Python: a release without one is built by nobody.
+$(LOWEST)/.made: $(VENV)/.made
+	rm -rf $(LOWEST)
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check --quiet install uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --only-binary :all: -r pyproject.toml --extra test
 	@touch $@
 
 # pip leaves an installed wheel of the same version as it is, unless it is forced; the dependencies need no forcing.

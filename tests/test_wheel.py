@@ -23,7 +23,7 @@ def _is_wheel() -> bool:
     return '"editable": true' not in (direct or "")
 
 
-pytestmark = pytest.mark.skipif(not _is_wheel(), reason="HangLens is not installed from a wheel here; make test does that")
+pytestmark = pytest.mark.skipif(not _is_wheel(), reason="needs HangLens installed from its wheel: make test")
 
 
 def _files_under(folder: Path) -> set[str]:

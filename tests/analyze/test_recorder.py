@@ -19,6 +19,7 @@ from hanglens.parse.blocks import Place
 from hanglens.parse.flight_recorder import parse_flight_recorder
 from hanglens.reading import read_evidence, search_index
 from tests.builders import Recorded, call, dumps, facts, incident, members_of, parsed, status
+from tests.conftest import WITHOUT_PRIVATE
 
 
 def behind(*values: object) -> dict[int, bool]:
@@ -156,7 +157,7 @@ def test_labelled_dumps_of_sixteen_ranks(case: str, shared: Path) -> None:
     """In real dumps of a job with injected faults, exactly the injected ranks are behind and free."""
     folder = shared / "fr-labelled" / case / "evidence"
     if not folder.is_dir():
-        pytest.skip("the labelled dumps are not here")
+        pytest.skip(WITHOUT_PRIVATE)
     about = build_incident(
         Parsed.total(read_evidence(open_evidence([str(folder)]), lambda: search_index(RulePack(())))), several_hosts=False
     )

@@ -12,7 +12,7 @@ import pytest
 
 from hanglens.collect.commands import find_program, run
 from hanglens.collect.staging import Staging
-from tests.collect.processes import HIM, SECRET, Processes, staged
+from tests.collect.processes import HIM, MAY_NOT_TRACE, SECRET, Processes, staged
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def py_spy() -> str:
     """py-spy, where it is installed and may look into a child of ours."""
     program = find_program("py-spy")
     if program is None:
-        pytest.skip("py-spy is not installed")
+        pytest.skip("needs py-spy: pip install py-spy")
     processes = Processes()
     try:
         child = processes.python()
@@ -58,7 +58,7 @@ def py_spy() -> str:
     finally:
         processes.end()
     if tried.status != "ok":
-        pytest.skip(f"py-spy may not trace a child of ours: {tried.reason}")
+        pytest.skip(f"{MAY_NOT_TRACE}: {tried.reason}")
     return program
 
 

@@ -17,6 +17,7 @@ from hanglens.collect.staging import Staging
 from hanglens.manifest import SCHEMA_VERSION, Item, Manifest
 from hanglens.redact import Redactor
 
+MAY_NOT_TRACE = "needs the right to trace processes: run the tests as root, in a container with --cap-add SYS_PTRACE"
 NO_PID = 9_000_000  # beyond the kernel's largest, so that nobody has it
 READY = "import os, time; print('ready', flush=True); "
 SLEEP = READY + "time.sleep(60)"

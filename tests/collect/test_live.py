@@ -23,6 +23,7 @@ from hanglens.manifest import decode
 from hanglens.pipeline import diagnose
 from hanglens.verdict import Diagnosis
 from tests.collect.jobs import LiveJob, started
+from tests.collect.processes import MAY_NOT_TRACE
 
 ODD = 2  # the rank that train.py lets go astray
 
@@ -38,7 +39,7 @@ def may_trace() -> None:
     from hanglens.collect.permissions import permissions
 
     if permissions().reach not in ("all", "own"):
-        pytest.skip(f"this user may trace {permissions().reach} of the processes")
+        pytest.skip(MAY_NOT_TRACE)
 
 
 def collected(job: LiveJob, folder: Path, pid: int | None = None, **options: object) -> Collected:
@@ -220,7 +221,7 @@ def _processor_time() -> float:
 
 
 def test_sixty_four_processes_are_collected_in_fifteen_seconds_of_processor_time(tmp_path) -> None:
-    """64 idle ranks in one tree, two samples a second apart, take less than 15 s of processor time, ours and that of what we start, and the dumps of one sample lie close together."""
+    """64 idle ranks in one tree, two samples a second apart, take less than 15 s of processor time."""
     script = (
         "import os, sys, time, multiprocessing as mp\n"
         "def rank(n):\n    time.sleep(60)\n"

@@ -116,7 +116,7 @@ def test_pid_inside_of_a_real_namespace(start: Processes) -> None:
     except FileNotFoundError:
         refused = 1
     if refused:
-        pytest.skip("this user may not make a pid namespace")
+        pytest.skip("needs the right to make a pid namespace: run the tests as root")
     outer = start.run(command)
     (inner,) = ProcTable.now().children[outer.pid]
     assert namespace_pid(inner) == 1

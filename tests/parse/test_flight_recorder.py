@@ -16,8 +16,7 @@ from hanglens.model import Call, Collective, Parsed
 from hanglens.parse.blocks import Place
 from hanglens.parse.flight_recorder import LARGEST, is_flight_recorder, load_dump, parse_flight_recorder
 from hanglens.parse.places import read_place
-
-SHARED = Path(__file__).parents[3] / "shared"
+from tests.conftest import PRIVATE, ROOT
 
 FRAMES = [
     {"name": "all_reduce", "filename": "/lib/torch/distributed/c10d.py", "line": 3068},
@@ -267,10 +266,13 @@ def test_mutated_dumps_never_raise(data: st.DataObject) -> None:
     assert parsed.gaps or parsed.recorder_dumps
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared evidence is not here")
 def test_real_dumps_are_read_whole() -> None:
     """Every real dump at hand (schemas 2.9 and 2.10) is recognised, has its rank, and leaves no gap."""
-    files = [*SHARED.glob("cases/cap-*/evidence/nccl_trace_rank_*"), *SHARED.glob("fr-labelled/*/evidence/_dump_*")]
+    files = [
+        *ROOT.glob("fixtures/*/evidence/**/nccl_trace_rank_*"),
+        *PRIVATE.glob("*/*/evidence/nccl_trace_rank_*"),
+        *PRIVATE.glob("fr-labelled/*/evidence/_dump_*"),
+    ]
     assert files
     for file in files:
         data = file.read_bytes()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,8 +9,8 @@ from hypothesis import strategies as st
 from hanglens.model import Process
 from hanglens.parse.places import read_place
 from hanglens.parse.proc import parse_proc, sniff_proc
+from tests.conftest import PRIVATE, ROOT
 
-CASES = Path(__file__).parents[3] / "shared" / "cases"
 STATUS = b"Name:\tpython3\nUmask:\t0022\nState:\tT (stopped)\nTgid:\t1056\nPid:\t1056\nPPid:\t551\nTracerPid:\t0\nThreads:\t39\n"
 STAT = b"1056 (python3) T 551 550 540 0 -1 4194560 178328 0 0 0 918 76 0 0 20 0 39 0 10568 326099140608\n"
 SYSCALL = b"202 0x3e13ee60 0x189 0x0 0x0 0x0 0xffffffff 0x7ffe90aa8900 0x7f3948c98e51\n"
@@ -96,10 +94,11 @@ def test_damage_never_raises(data: bytes, noise: bytes, at: int) -> None:
         parse_proc(kind, data[:at] + noise + data[at:], read_place("x"))
 
 
-@pytest.mark.skipif(not CASES.is_dir(), reason="the shared evidence is not here")
 def test_real_snippets_are_recognised() -> None:
     """Every captured /proc file is recognised as what its name says, and no other capture is."""
-    for file in CASES.glob("cap-*/evidence/*"):
+    files = [*ROOT.glob("fixtures/*/evidence/*.*"), *PRIVATE.glob("cases/cap-*/evidence/*.*")]
+    assert len(files) > 100
+    for file in files:
         with file.open("rb") as stream:
             kind = sniff_proc(stream.read(4096), file.name)
         expected = file.name.split(".proc-")[1].removesuffix(".txt") if ".proc-" in file.name else None

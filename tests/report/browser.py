@@ -114,10 +114,10 @@ def squeezed(text: str) -> str:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Chromium with a fresh profile; a test that needs it is skipped where it is not there."""
-    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install 'hanglens[test]'")
+    driver = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'hanglens[test]'")
     program = which("chromium") or which("chromium-browser")
     if program is None:
-        pytest.skip("there is no Chromium (Debian: apt install chromium)")
+        pytest.skip("needs Chromium: apt install chromium, on Debian")
     with driver.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=QUIET)
         yield browser

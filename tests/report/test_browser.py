@@ -15,6 +15,8 @@ from tests.stuckjob import StuckJob
 Opened = Callable[..., Visit]
 
 DESK, PHONE = {"width": 1440, "height": 900}, {"width": 360, "height": 740}
+pytestmark = pytest.mark.slow  # each opens a page in Chromium
+
 either_width = pytest.mark.parametrize("viewport", [DESK, PHONE], ids=["desk", "phone"])
 large_only = pytest.mark.parametrize("report", ["1024-ranks"], indirect=True)
 with_a_cause = pytest.mark.parametrize("report", ["64-ranks", "1024-ranks"], indirect=True)
@@ -199,7 +201,7 @@ def test_it_prints(report: Report, opened: Opened) -> None:
 @pytest.mark.parametrize(("lang", "scheme", "viewport"), PAIRWISE, ids=["en-light-phone", "en-dark-desk", "zh-light-desk", "zh-dark-phone"])
 def test_nobody_is_kept_out(report: Report, opened: Opened, lang: str, scheme: str, viewport: dict[str, int]) -> None:
     """With every fold open, axe finds nothing serious or critical in either language, theme and width."""
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python: pip install 'hanglens[test]'")
     page = opened(report, viewport=viewport, color_scheme=scheme, reduced_motion="reduce").page
     unfold(page)
     page.evaluate(THINNED)
