@@ -101,7 +101,7 @@ def chunks(stream: BinaryIO, scanner: Scanner) -> Iterator[Chunk]:
     """
     _keep_freed_memory()
     above, line = b"", 1
-    for data, (hits, newlines), below in _searched(scanner.ahead(_pieces(stream)), scanner):
+    for data, (hits, newlines), below in _searched(scanner.ahead(pieces(stream)), scanner):
         yield Chunk(data, line, newlines, hits, above, below[:BORDER])
         line += newlines[-1]
         above = (above + data[-BORDER:])[-BORDER:]
@@ -146,20 +146,20 @@ class _Reader:
             return b""
 
 
-def _pieces(stream: BinaryIO) -> Iterator[bytes]:
-    """Whole lines."""
+def pieces(stream: BinaryIO, longest: int = LONGEST_LINE) -> Iterator[bytes]:
+    """Whole lines. Of one longer than `longest`, which is not below CHUNK, what a progress bar did not write is cut off."""
     rest, begun, read = b"", False, _Reader(stream)
     while block := read():
-        if len(rest) >= LONGEST_LINE:  # what follows belongs to a line that is too long already
+        if len(rest) >= longest:  # what follows belongs to a line that is too long already
             block = block[block.find(b"\n") :] if b"\n" in block else b""
         cut = block.rfind(b"\n") + 1
-        if not cut and len(rest) + len(block) >= LONGEST_LINE:
+        if not cut and len(rest) + len(block) >= longest:
             rest, block = b"", rest + block
             cut = block.rfind(b"\r") + 1
         if cut:
             yield b"".join((rest, memoryview(block)[:cut]))
             rest, begun = b"", True
-        rest += block[cut : cut + LONGEST_LINE]
+        rest += block[cut : cut + longest]
     if rest:
         yield rest if begun else rest.replace(b"\r", b"\n")
     if read.error:

@@ -18,25 +18,33 @@ from hanglens.parse.files import read_item
 if TYPE_CHECKING:
     from hanglens.knowledge.load import RulePack
     from hanglens.parse.index import PatternIndex
+    from hanglens.privacy.redactor import Redactor
 
 
-def read_paths(
+def read_paths(  # noqa: PLR0913  all but two have defaults
     paths: Sequence[str],
     pack: Callable[[], RulePack],
     *,
     limits: Limits | None = None,
     stdin: BinaryIO | None = None,
     meter: Meter | None = None,
+    redactor: Redactor | None = None,
 ) -> tuple[Parsed, ...]:
     """Read the evidence under `paths`, file by file.
 
     The rules, which say what texts are searched for, are asked for when the first text comes. `meter` counts what is read.
+    With a `redactor`, what must not leave is taken out before anything is looked at.
 
     Raises:
         UsageError: a path does not exist.
         InputError: nothing in them could be read.
     """
-    parts = read_evidence(open_evidence(paths, limits=limits, stdin=stdin, meter=meter), lambda: search_index(pack()))
+    items = open_evidence(paths, limits=limits, stdin=stdin, meter=meter)
+    if redactor:
+        from hanglens.privacy.evidence import redacted_items  # and with it all that secrets are searched by
+
+        items = redacted_items(items, redactor)
+    parts = read_evidence(items, lambda: search_index(pack()))
     if not any(about.kind not in ("unknown", "unreadable") for part in parts for about in part.inputs):
         gaps = [gap for part in parts for gap in part.gaps]
         why = "; ".join(f"{gap.what}: {gap.why}" for gap in gaps[:3]) or "no file in it"

@@ -12,7 +12,7 @@ from hanglens.errors import InputError
 from hanglens.verdict import SCHEMA_VERSION, Diagnosis
 
 if TYPE_CHECKING:
-    from hanglens.redact import Redactor
+    from hanglens.privacy.redactor import Redactor
 
 _REMEDY = "give a file that `hanglens analyze --format json` wrote"
 _TOO_DEEP = "the JSON is nested too deeply"
@@ -65,7 +65,7 @@ def _what_is_wrong(data: bytes, error: Exception) -> str:
 
 def redacted(d: Diagnosis, redactor: Redactor) -> Diagnosis:
     """The diagnosis with everything replaced in it that the redactor replaces; it learns the hosts that the ranks ran on first."""
-    from hanglens.redact import redact_value  # which compiles dozens of expressions
+    from hanglens.privacy.nested import redact_value  # which compiles dozens of expressions
 
     redactor.learn(hosts={row.host for row in d.ranks if row.host} | {process.host for process in d.culprit_processes if process.host})
     return msgspec.convert(redact_value(msgspec.to_builtins(d), redactor), Diagnosis)

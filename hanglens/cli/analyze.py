@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hanglens.errors import RuleError
     from hanglens.knowledge.load import RulePack
     from hanglens.limits import Limits
+    from hanglens.privacy.redactor import Redactor
     from hanglens.verdict import Diagnosis
 
 DEFAULT_REPORT = "hanglens-report.html"
@@ -51,11 +52,12 @@ def command(
     """
     form = out.format_of(output, format_name)
     speech = out.language(lang)
-    diagnosis, problems = _diagnose(ctx, paths, rule_folders, _limits(limits), speech)
+    redactor = _redactor() if redact else None
+    diagnosis, problems = _diagnose(ctx, paths, rule_folders, _limits(limits), speech, redactor)
     for problem in problems:
         say(f"rule left out: {problem}")
-    if redact:
-        diagnosis = _redacted(ctx, diagnosis, redaction_table)
+    if redactor:
+        diagnosis = _redacted(ctx, diagnosis, redactor, redaction_table)
     if output:
         out.write_whole(output, out.rendered(diagnosis, form or "html", speech))
     elif form:
@@ -69,7 +71,7 @@ def command(
 
 
 def _diagnose(
-    ctx: click.Context, paths: tuple[str, ...], rule_folders: tuple[Path, ...], limits: Limits, speech: out.Lang
+    ctx: click.Context, paths: tuple[str, ...], rule_folders: tuple[Path, ...], limits: Limits, speech: out.Lang, redactor: Redactor | None
 ) -> tuple[Diagnosis, tuple[RuleError, ...]]:
     """The diagnosis, and the rules that could not be loaded. The reasoning is loaded while other threads and processes read."""
     from concurrent.futures import ThreadPoolExecutor
@@ -91,18 +93,22 @@ def _diagnose(
             pack = beside.submit(load)
             beside.submit(import_module, "hanglens.pipeline")
             stdin = sys.stdin.buffer if "-" in paths else None
-            parts = read_paths(paths, pack.result, limits=limits, stdin=stdin, meter=meter)
+            parts = read_paths(paths, pack.result, limits=limits, stdin=stdin, meter=meter, redactor=redactor)
         from hanglens.pipeline import diagnose_parts
 
         return diagnose_parts(parts, pack.result(), several_hosts=of_several_hosts(paths)), pack.result().problems
 
 
-def _redacted(ctx: click.Context, diagnosis: Diagnosis, table: str | None) -> Diagnosis:
-    """The diagnosis without names; what was replaced goes to a file that only its owner reads, if one is named."""
-    from hanglens.redact import Redactor
+def _redactor() -> Redactor:
+    from hanglens.privacy.redactor import Redactor
+
+    return Redactor(names=True)
+
+
+def _redacted(ctx: click.Context, diagnosis: Diagnosis, redactor: Redactor, table: str | None) -> Diagnosis:
+    """The diagnosis of redacted evidence without names that stand elsewhere, in paths say; the table goes to a file for its owner alone."""
     from hanglens.serialize import redacted
 
-    redactor = Redactor(names=True)
     result = redacted(diagnosis, redactor)
     if table:
         out.write_table(table, redactor.table)

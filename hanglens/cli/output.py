@@ -80,7 +80,7 @@ def rendered(diagnosis: Diagnosis, form: Format, lang: Lang) -> str:
 
 def write_table(path: str, rows: Sequence[tuple[str, str, str]]) -> None:
     """Write what each pseudonym stands for, readable for its owner only."""
-    from hanglens.redact import as_lines
+    from hanglens.privacy.pseudonyms import as_lines
 
     write_whole(path, as_lines(rows), mode=0o600)
 

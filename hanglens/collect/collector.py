@@ -22,7 +22,8 @@ from hanglens.collect.stacks import find_dumper, sample_stacks
 from hanglens.collect.staging import Staging, table_of, utc
 from hanglens.errors import UsageError
 from hanglens.manifest import NAME, SCHEMA_VERSION, Item, ListedProcess, Manifest
-from hanglens.redact import Redactor, as_lines
+from hanglens.privacy.pseudonyms import as_lines
+from hanglens.privacy.redactor import Redactor
 
 OTHER_ARCHIVES = (".zip", ".zst", ".xz", ".bz2", ".tar", ".7z")
 LOGS_DEADLINE = 120.0  # seconds; names are looked for at some megabytes a second
@@ -120,7 +121,7 @@ def collect(request: Request, *, watch: Watch = lambda _name, _state: None) -> C
     title = redactor.text(f"hanglens-{name.partition('.')[0]}") + _stamp(began)
     target = _target(request.output, title)
     with stopped_by_signals() as stop:
-        visit = _Visit(request, table, job, Staging(target.parent, redactor, names_replaced=request.redact_names), stop)
+        visit = _Visit(request, table, job, Staging(target.parent, redactor), stop)
         items = _tried(visit, watch)
         manifest = Manifest(
             schema_version=SCHEMA_VERSION, tool_version=__version__, host=redactor.text(name), clock=_clock(began),

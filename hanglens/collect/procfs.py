@@ -10,7 +10,7 @@ from hanglens.collect.job import Job, Target, is_python
 from hanglens.collect.proctable import libraries_of, read_memory_of
 from hanglens.collect.staging import Attempt, Staging, utc
 from hanglens.printable import printable
-from hanglens.redact import keep_setting
+from hanglens.privacy.settings import keep_setting
 
 MOST_THREADS = 512  # of a process, the oldest first
 THREADS_HEADER = "     PID      TID STATE  VOLUNTARY INVOLUNTARY     CPU_MS SYSCALL NAME"  # read by hanglens.parse.threads

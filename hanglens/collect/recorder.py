@@ -194,4 +194,4 @@ def _copy(dump: _Dump, staging: Staging) -> None:
     if len(data) > LARGEST:
         staging.miss(attempt, "failed", f"{path.name} has more than {LARGEST >> 20} MiB", f"copy {path.name} yourself")
     else:
-        staging.keep_binary(attempt, f"flight-recorder/{path.name}", data)
+        staging.keep_dump(attempt, f"flight-recorder/{path.name}", data)

@@ -18,7 +18,8 @@ from hanglens.collect.draft import Draft
 from hanglens.errors import HangLensError
 from hanglens.manifest import NAME, Cut, Item, Manifest, Status, encode
 from hanglens.printable import printable
-from hanglens.redact import Redactor
+from hanglens.privacy.dumps import redacted_dump
+from hanglens.privacy.redactor import Redactor
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
 
@@ -55,7 +56,7 @@ def utc(seconds: float) -> str:
 class Staging:
     """Takes what the probes bring, redacts it, and writes down what each of them came to."""
 
-    def __init__(self, folder: Path, redactor: Redactor, *, names_replaced: bool = False) -> None:
+    def __init__(self, folder: Path, redactor: Redactor) -> None:
         """`folder` is where the bundle will lie, as a folder or an archive.
 
         Raises:
@@ -67,7 +68,6 @@ class Staging:
             raise _unwritable(folder, error) from None
         self._redactor, self._redacting = redactor, threading.Lock()
         self._lock, self._closed = threading.Lock(), False
-        self.names_replaced = names_replaced
         self._items: list[Item] = []
         self._names: set[str] = set()
         self._origin = time.time() - time.monotonic()
@@ -85,14 +85,19 @@ class Staging:
             changed = sum(self._redactor.counts.values()) - before
         self._write(attempt, file, data, replace(about or About(), redactions=changed))
 
-    def keep_binary(self, attempt: Attempt, file: str, data: bytes) -> None:
-        """Write one file as it is. One that cannot be searched for names is left out where names are to be replaced."""
-        if self.names_replaced:
-            self.miss(
-                attempt, "failed", f"{file} is left out: it is binary, and holds the paths of sources", "hanglens collect without --redact"
-            )
-        else:
-            self._write(attempt, file, data, About())
+    def keep_dump(self, attempt: Attempt, file: str, data: bytes) -> None:
+        """Redact the strings of a flight-recorder dump and write it; where names must go, one that cannot be read is left out."""
+        with self._redacting:
+            before = sum(self._redactor.counts.values())
+            try:
+                data = redacted_dump(data, self._redactor)
+            except ValueError as error:
+                if self._redactor.names:
+                    why = f"{file} is left out, since no name in it can be replaced: it {error}"
+                    self.miss(attempt, "failed", why, "hanglens collect without --redact")
+                    return
+            changed = sum(self._redactor.counts.values()) - before
+        self._write(attempt, file, data, About(redactions=changed))
 
     def _write(self, attempt: Attempt, file: str, data: bytes, about: About) -> None:
         with self._lock:

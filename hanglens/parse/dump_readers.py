@@ -18,7 +18,7 @@ from hanglens.machine import cores
 from hanglens.model import Parsed
 from hanglens.parse.blocks import Place
 from hanglens.parse.flight_recorder import parse_flight_recorder
-from hanglens.parse.pickles import confine
+from hanglens.pickles import confine
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,7 +1,7 @@
 """PyTorch's flight recorder: the ring of collectives that one rank's process groups kept, as pickle or JSON.
 
 Format: PyTorch `torch/csrc/distributed/c10d/FlightRecorder*` (`NCCLUtils`, `TraceUtils.h` before 2.5), versions 1 (a bare
-list, torch 2.2) and 2.1 to 2.10. The files are untrusted: `hanglens.parse.pickles` reads them.
+list, torch 2.2) and 2.1 to 2.10. The files are untrusted: `hanglens.pickles` reads them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from hanglens import number
 from hanglens.model import Gap, GroupMembers, GroupStatus, Parsed, RecorderDump, SourceRef
 from hanglens.parse.blocks import Place
 from hanglens.parse.dump_rank import rank_by_content
-from hanglens.parse.pickles import MOST_CONTAINERS, is_pickle, load_plain
 from hanglens.parse.records import Columns, as_integer, as_scalar
+from hanglens.pickles import MOST_CONTAINERS, is_pickle, load_plain
 
 LARGEST = 1 << 30  # bytes; the ring of 2000 records takes less than one MiB
 MOST_RECORDS = 200_000

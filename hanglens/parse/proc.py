@@ -98,7 +98,7 @@ def _cmdline(text: str, place: Place) -> Process:
 
 
 def _environ(text: str, place: Place) -> Process:
-    from hanglens.redact import keep_setting  # its patterns take a twentieth of a start, and few inputs hold an environment
+    from hanglens.privacy.settings import keep_setting  # its patterns take a twentieth of a start, and few inputs hold an environment
 
     pairs = (pair.partition("=") for pair in text.split("\0"))
     kept = {name: value[:1000] for name, _, value in pairs if keep_setting(name)}

@@ -15,7 +15,7 @@ from hanglens.collect.job import Job, find_job
 from hanglens.collect.proctable import Proc, ProcTable, state_of
 from hanglens.collect.staging import Staging
 from hanglens.manifest import SCHEMA_VERSION, Item, Manifest
-from hanglens.redact import Redactor
+from hanglens.privacy.redactor import Redactor
 
 MAY_NOT_TRACE = "needs the right to trace processes: run the tests as root, in a container with --cap-add SYS_PTRACE"
 NO_PID = 9_000_000  # beyond the kernel's largest, so that nobody has it

@@ -27,7 +27,7 @@ from hanglens.collect.proctable import ProcTable
 from hanglens.collect.recorder import collect_recorder
 from hanglens.collect.staging import Attempt, Staging
 from hanglens.errors import HangLensError
-from hanglens.redact import Redactor
+from hanglens.privacy.redactor import Redactor
 from tests.collect.processes import HIM, SECRET, job, job_of, manifest_of
 
 TRIES = int(os.environ.get("HANGLENS_RACES", "20"))

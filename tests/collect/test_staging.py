@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from hanglens.collect.draft import Draft
 from hanglens.collect.staging import About, Attempt, Staging, utc
 from hanglens.errors import HangLensError
 from hanglens.manifest import Cut, decode
-from hanglens.redact import Redactor
+from hanglens.privacy.redactor import Redactor
 from tests.collect.processes import manifest_of, staged
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="folders are held by Linux's O_PATH")
@@ -62,7 +63,7 @@ def test_secrets_are_taken_out_and_counted(staging: Staging) -> None:
 def test_binaries_are_kept_as_they_are(staging: Staging) -> None:
     """A dump is no text, and is not changed."""
     data = b"\x80\x02password=abcdefgh1"
-    staging.keep_binary(LOG, "dump", data)
+    staging.keep_dump(LOG, "dump", data)
     assert (staging.folder / "dump").read_bytes() == data
 
 
@@ -92,7 +93,7 @@ def test_nothing_is_taken_once_it_is_closed(staging: Staging) -> None:
     staging.keep(LOG, "a.log", b"a")
     before = staging.close()
     staging.keep(LOG, "b.log", b"b")
-    staging.keep_binary(LOG, "c", b"c")
+    staging.keep_dump(LOG, "c", b"c")
     staging.miss(LOG, "failed", "late")
     assert staging.close() == before
     assert [path.name for path in staging.folder.iterdir() if path.name != MARK] == ["a.log"]
@@ -191,3 +192,30 @@ def test_names_are_redacted_in_file_names(tmp_path: Path) -> None:
 def test_times_are_utc() -> None:
     """Seconds since the epoch are written as ISO 8601 in UTC to the millisecond."""
     assert utc(0.0015) in ("1970-01-01T00:00:00.001+00:00", "1970-01-01T00:00:00.002+00:00")
+
+
+def test_dump_loses_its_names_and_stays_a_dump(tmp_path: Path) -> None:
+    """Where names are replaced, the strings of a dump are redacted, and its item counts them."""
+    staging = Staging(tmp_path, Redactor(names=True))
+    staging.keep_dump(LOG, "dump_0", pickle.dumps({"entries": [{"file": "/home/alice/x.py", "seq": 3}]}, protocol=2))
+    (item,) = staging.close()
+    assert (item.status, item.redactions) == ("ok", 1)
+    assert pickle.loads((staging.folder / "dump_0").read_bytes()) == {"entries": [{"file": "/home/user-1/x.py", "seq": 3}]}
+
+
+def test_dump_loses_its_secrets_in_every_bundle(staging: Staging) -> None:
+    """A secret in a dump goes also where names stay."""
+    staging.keep_dump(LOG, "dump_0", pickle.dumps({"entries": ["--password hunter2 of /home/alice"]}, protocol=2))
+    staging.close()
+    assert pickle.loads((staging.folder / "dump_0").read_bytes()) == {"entries": ["--password <secret> of /home/alice"]}
+
+
+def test_dump_that_cannot_be_read_is_left_out_where_names_go(tmp_path: Path) -> None:
+    """Nobody knows which names are in it, so it stays on the host, and its item says why."""
+    staging = Staging(tmp_path, Redactor(names=True))
+    staging.keep_dump(LOG, "dump_0", b"\x80\x02cos\nsystem\n.")
+    (item,) = staging.close()
+    assert (item.status, item.file) == ("failed", "")
+    assert "dump_0" in item.reason
+    assert "--redact" in item.how_to_collect
+    assert [path.name for path in staging.folder.iterdir()] == [MARK]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from hanglens.parse.pickles import load_plain
+from hanglens.pickles import load_plain
 from tests.fuzz.octets import flip, number
 
 _NUMBERS = (0, 1, -1, 2, 3, 7, 64, -(2**31), 2**31, 2**53, 2**63 - 1, 2**63, -(2**70), 10**30, 1.5, -0.0, float("inf"), float("nan"))

@@ -13,7 +13,7 @@ from hanglens import reading
 from hanglens.errors import HangLensError, InputError
 from hanglens.knowledge.load import RulePack, load_rules
 from hanglens.pipeline import diagnose, test_rules
-from hanglens.redact import Redactor
+from hanglens.privacy.redactor import Redactor
 from hanglens.report import html, markdown, speedscope, text, trace_event
 from hanglens.rules.lint import lint
 from hanglens.rules.page import page

@@ -20,7 +20,7 @@ from hanglens.parse.places import read_place
 from hanglens.parse.proc import parse_proc, sniff_proc
 from hanglens.parse.text import read_text
 from hanglens.parse.threads import BLOCKS
-from hanglens.redact import Redactor
+from hanglens.privacy.redactor import Redactor
 from tests.collect.processes import Processes, job_of
 
 TABLE = f"""{THREADS_HEADER}

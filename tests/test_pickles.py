@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hanglens.parse.pickles import PickleRefused, is_pickle, load_plain
+from hanglens.pickles import PickleRefused, is_pickle, load_plain
 
 SCALARS = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=300)
 PLAIN = st.recursive(

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hanglens.confidential import HIDDEN
-from hanglens.redact import Redactor, keep_setting, redact_value
+from hanglens.privacy.nested import redact_value
+from hanglens.privacy.redactor import Redactor
+from hanglens.privacy.settings import keep_setting
+from hanglens.privacy.values import HIDDEN
 from tests.builders import read
 
 NCCL = (
@@ -278,12 +280,17 @@ def test_user_of_a_path_is_not_replaced_elsewhere() -> None:
             '{"messages": [{"role": "user", "content": "<prompt of 10 characters>"}], "prompt": "<prompt of 1 characters>", "n": 5}',
         ),
         ('{\\"content\\": \\"hello\\", \\"n\\": 1}', '{\\"content\\": \\"<prompt of 5 characters>\\", \\"n\\": 1}'),
-        ("prompt: 'cut off here\nnext line", "prompt: '<prompt of 12 characters>\nnext line"),
+        ("prompt: 'cut off here\nINFO next", "prompt: '<prompt of 12 characters>\nINFO next"),
+        ("prompt: 'one\ntwo, it\\'s\nthree', n=1\nrank 3", "prompt: '<prompt of 20 characters>\n\n', n=1\nrank 3"),
+        (
+            '{"role": "user", "content": [{"type": "text", "text": "Hi"}]}',
+            '{"role": "user", "content": [{"type": "text", "text": "<prompt of 2 characters>"}]}',
+        ),
         ('prompt=\'cut "off" here', "prompt='<prompt of 14 characters>"),
     ],
 )
 def test_prompt_is_hidden(text: str, expected: str) -> None:
-    """Only the text of a prompt goes, its length stays; a string that the line cuts off goes to the line's end."""
+    """Only the text of a prompt goes, its length stays; one that no quote ends goes up to the next record."""
     redactor = named()
     assert redactor.text(text) == expected
     assert redactor.counts == {"prompt": expected.count("<prompt of")}
