@@ -101,7 +101,7 @@ def chunks(stream: BinaryIO, scanner: Scanner) -> Iterator[Chunk]:
     """
     _keep_freed_memory()
     above, line = b"", 1
-    for data, (hits, newlines), below in _searched(scanner.ahead(pieces(stream)), scanner):
+    for data, (hits, newlines), below in _searched(scanner.ahead(pieces(stream, LONGEST_LINE)), scanner):
         yield Chunk(data, line, newlines, hits, above, below[:BORDER])
         line += newlines[-1]
         above = (above + data[-BORDER:])[-BORDER:]
@@ -146,7 +146,7 @@ class _Reader:
             return b""
 
 
-def pieces(stream: BinaryIO, longest: int = LONGEST_LINE) -> Iterator[bytes]:
+def pieces(stream: BinaryIO, longest: int) -> Iterator[bytes]:
     """Whole lines. Of one longer than `longest`, which is not below CHUNK, what a progress bar did not write is cut off."""
     rest, begun, read = b"", False, _Reader(stream)
     while block := read():

@@ -107,8 +107,8 @@ def _of_key(view: Plain, key: Key, pattern: re.Pattern[str], tests: tuple[re.Pat
     done = 0
     for found in pattern.finditer(view.low):
         name = _before(view.low, found.start())
-        verdict = not name and ":" in found[0] and view.text[found.start() : found.start() + 4] == "PASS"  # of a test
-        if found.start() < done or verdict or not left.search(name) or not _in_place(found, name):
+        of_a_test = not name and ":" in found[0] and view.text[found.start() : found.start() + 4] == "PASS"
+        if found.start() < done or of_a_test or not left.search(name) or not _in_place(found, name):
             continue
         for span, quote in _secret(view, found, values(view, found, found.start() - len(name)), key.literal if key.number else ""):
             done = max(done, span[1])
