@@ -1,26 +1,25 @@
-"""The members of tar and zip archives that may be hostile: which are read, which are refused, and where an archive breaks off.
+"""The members of archives that may be hostile: which are read, which are refused, and where an archive breaks off.
 
-Formats: tar (POSIX ustar and pax, GNU), zip (APPNOTE 6.3); read by the standard library, whose known traps are closed here.
+Format: tar (POSIX ustar and pax, GNU), read by the standard library, whose known traps are closed here.
 """
 
 from __future__ import annotations
 
 import re
-import stat
 import tarfile
-import zipfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
 from typing import BinaryIO, TypeVar
 
+from hanglens.damage import FAULTS, damaged
 from hanglens.limits import UNPACKED
 from hanglens.model import Gap
 from hanglens.printable import printable
-from hanglens.streams import FAULTS, damaged
 
 LONGEST_HEADER = 1 << 20  # bytes of a tar header of one of these types, which tarfile reads into memory
+LONGEST_GLOBAL = 16 << 10  # bytes of one that speaks of all members behind it: tarfile copies what it says for each of them
 READ_WHOLE = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 T = TypeVar("T")
+_ROOTED, _SEPARATOR = re.compile(r"[/\\]|[A-Za-z]:[/\\]"), re.compile(r"[/\\]")
 
 
 class _Header(tarfile.TarInfo):
@@ -34,7 +33,8 @@ class _Header(tarfile.TarInfo):
             header = super().frombuf(buf, encoding, errors)
         except tarfile.HeaderError as error:
             raise tarfile.ReadError(f"{error}, where a member or the end mark should be") from None
-        if header.type in READ_WHOLE and not 0 <= header.size <= LONGEST_HEADER:
+        longest = LONGEST_GLOBAL if header.type == tarfile.XGLTYPE else LONGEST_HEADER
+        if header.type in READ_WHOLE and not 0 <= header.size <= longest:
             raise tarfile.ReadError(f"a header of {header.size} bytes")
         return header
 
@@ -46,21 +46,13 @@ def tar_members(stream: BinaryIO, most: int, *, in_place: bool) -> Iterator[tupl
     """
     mode = "r:" if in_place else "r|"
     with stream, tarfile.open(fileobj=stream, mode=mode, bufsize=1 << 16, tarinfo=_Header) as tar:  # type: ignore[call-overload]
-        for info in tar:
+        while (info := tar.next()) is not None:
+            tar.members.clear()  # which it would keep to the end
             if info.size < 0:  # would lead backwards, for ever
                 raise tarfile.ReadError(f"a member of {info.size} bytes")
             yield tar, info
             if info.size > most and not in_place:
                 raise tarfile.ReadError(f"a member of {info.size} bytes in the way")
-
-
-def zip_members(stream: BinaryIO, listing: AbstractContextManager[None]) -> Iterator[tuple[zipfile.ZipFile, zipfile.ZipInfo]]:
-    """The members in the order of the archive; `listing` is open while their list is read, which stands at its end."""
-    with stream, ExitStack() as opened:
-        with listing:
-            archive = opened.enter_context(zipfile.ZipFile(stream))
-        for info in archive.infolist():
-            yield archive, info
 
 
 def tar_refusal(info: tarfile.TarInfo) -> str:
@@ -70,16 +62,6 @@ def tar_refusal(info: tarfile.TarInfo) -> str:
     if info.issparse():
         return "a sparse file"
     return "" if info.isreg() else "not a regular file"
-
-
-def zip_refusal(info: zipfile.ZipInfo) -> str:
-    """Why a zip member is not read, or nothing."""
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if kind == stat.S_IFLNK:
-        return "a link"
-    if kind not in (0, stat.S_IFREG):
-        return "not a regular file"
-    return "encrypted" if info.flag_bits & 1 else ""
 
 
 def until_damage(path: str, members: Iterator[T]) -> Iterator[T | Gap]:
@@ -96,7 +78,7 @@ def until_damage(path: str, members: Iterator[T]) -> Iterator[T | Gap]:
 
 
 def _leads_out(name: str) -> bool:
-    return bool(re.match(r"[/\\]|[A-Za-z]:[/\\]", name)) or ".." in re.split(r"[/\\]", name)
+    return bool(_ROOTED.match(name)) or (".." in name and ".." in _SEPARATOR.split(name))
 
 
 def _inside(name: str) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import shutil
 import stat
 import sys
@@ -17,15 +16,21 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from tarfile import TarFile, TarInfo
 from typing import BinaryIO, cast
-from zipfile import ZipFile, ZipInfo
 
-from hanglens.archives import admit, tar_members, tar_refusal, until_damage, zip_members, zip_refusal
+from hanglens.archives import admit, tar_members, tar_refusal, until_damage
+from hanglens.compressed import inflate
+from hanglens.damage import FAULTS, damaged
 from hanglens.errors import UsageError
-from hanglens.limits import Budget, BundleError, Limits, over
+from hanglens.folders import Unlisted, walk
+from hanglens.formats import HEAD, foreign, recognise
+from hanglens.limits import UNPACKED, Budget, BundleError, Limits, over
 from hanglens.meter import Meter, distinct
 from hanglens.model import Gap
+from hanglens.pipes import NobodyWrites, open_pipe
+from hanglens.plainfile import NO_FILE, NoFile, PlainFile
 from hanglens.printable import printable
-from hanglens.streams import FAULTS, HEAD, Content, Stream, Window, damaged, inflate, recognise
+from hanglens.streams import Again, Content, Stream, Window
+from hanglens.zips import Member, open_member, zip_members, zip_refusal
 
 __all__ = ["BundleError", "Item", "Limits", "holds_files", "open_evidence"]
 
@@ -55,12 +60,16 @@ def open_evidence(
     Standard input is closed when it has been read. `meter` counts what is read.
 
     Raises:
-        UsageError: a path does not exist. It is raised by this call, before anything is read.
+        UsageError: a path does not exist, or standard input is closed. It is raised by this call, before anything is read.
     """
     given = distinct(paths)
     for path in given:
         if path != "-" and not os.path.exists(path):
-            raise UsageError(f"{path}: there is no such file or folder", "check the path, or pass - to paste text on standard input")
+            raise UsageError(
+                f"{printable(path)}: there is no such file or folder", "check the path, or pass - to paste text on standard input"
+            )
+    if "-" in given and stdin is None and sys.stdin is None:
+        raise UsageError("-: standard input is closed", "pipe the text into it, or give the path of a file")
     return _Reader(limits or Limits(), stdin, meter or Meter()).all(given)
 
 
@@ -69,12 +78,13 @@ def holds_files(path: str) -> bool:
     if not os.path.isfile(path):
         return os.path.isdir(path)
     try:
-        with open(path, "rb") as file:
+        with PlainFile(path) as file:
             kind = recognise(file.read(HEAD))
             if kind in ("", "tar", "zip"):
                 return bool(kind)
-        with inflate(kind, open(path, "rb")) as unpacked:
-            return bool(recognise(unpacked.read(HEAD)))
+            file.seek(0)
+            with inflate(kind, cast(BinaryIO, file)) as unpacked:
+                return bool(recognise(unpacked.read(HEAD)))
     except FAULTS:
         return False  # what is wrong with it is told when it is read
 
@@ -90,10 +100,6 @@ def _names(paths: Sequence[str]) -> list[str]:
         return sum(tail(other, length) == tail(of, length) for other in parts) == 1
 
     return [tail(of, next((n for n in range(1, len(of)) if alone(of, n)), len(of))) for of in parts]
-
-
-def _natural(name: str) -> list[str | int]:
-    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)]
 
 
 class _Reader:
@@ -117,14 +123,20 @@ class _Reader:
             elif os.path.isdir(path):
                 yield from self._folder(path, inside)
             elif stat.S_ISFIFO(os.stat(path).st_mode):  # `<(zcat log)` of a shell
-                with open(path, "rb") as pipe:
-                    yield from self._piped(name, pipe, inside)
+                yield from self._fifo(path, name, inside)
             else:
                 yield from self._file(path, name, inside)
-        except BundleError as error:
-            yield error.gap
-        except OSError as error:
+        except FAULTS as error:
             yield damaged(name, error)
+
+    def _fifo(self, path: str, name: str, inside: str) -> Iterator[Item | Gap]:
+        try:
+            pipe, begun = open_pipe(path)
+        except NobodyWrites as error:
+            yield Gap(name, str(error), "start what writes to it first, or save what it gives to a file")
+            return
+        with pipe:
+            yield from self._piped(name, cast(BinaryIO, Again(begun, pipe)), inside)
 
     def _piped(self, name: str, pipe: BinaryIO, inside: str) -> Iterator[Item | Gap]:
         metered = self._budget.metered(name)
@@ -137,23 +149,19 @@ class _Reader:
             yield from self._read(Content(name, pipe, check), -1, inside, 0)
 
     def _folder(self, root: str, inside: str) -> Iterator[Item | Gap]:
-        """All files below `root`, in natural order; a stack of our own, since folders may be deeper than Python's."""
-        pending = [iter([root])]
-        while pending:
-            entry = next(pending[-1], None)
-            if entry is None:
-                pending.pop()
-                continue
-            path = inside + printable(entry[len(root) :].strip(os.sep).replace(os.sep, "/") or ".")
-            if entry != root and os.path.islink(entry):
-                yield from self._link(entry, root, path)
-            elif os.path.isdir(entry):
-                try:
-                    pending.append(iter([os.path.join(entry, name) for name in sorted(os.listdir(entry), key=_natural)]))
-                except OSError as error:
-                    yield damaged(path, error)
+        for entry in walk(root):
+            path = inside + printable(entry.path[len(root) :].strip(os.sep).replace(os.sep, "/") or ".")
+            if isinstance(entry, Unlisted):
+                yield damaged(path, entry.error)
+            elif entry.is_symlink():
+                self._budget.count(path)
+                yield from self._link(entry.path, root, path)
+            elif entry.is_dir():
+                self._budget.count(path)
+            elif entry.is_file():
+                yield from self._file(entry.path, path, f"{path}/")
             else:
-                yield from self._file(entry, path, f"{path}/")
+                yield self._no_file(path)
 
     def _link(self, link: str, root: str, path: str) -> Iterator[Gap]:
         target, home = os.path.realpath(link), os.path.realpath(root)
@@ -162,40 +170,66 @@ class _Reader:
         elif not os.path.exists(target):
             yield Gap(path, f"a link to {printable(target)}, which is not there", "collect its target too")
 
+    def _no_file(self, path: str) -> Gap:
+        self._budget.count(path)
+        return Gap(path, NO_FILE, "save what it gives to a file")
+
     def _file(self, file: str, path: str, inside: str) -> Iterator[Item | Gap]:
         try:
-            found = os.stat(file)
-            source = self._meter.opened(file) if stat.S_ISREG(found.st_mode) else None
+            source, size = self._meter.opened(file)
+        except NoFile:
+            yield self._no_file(path)
+            return
         except OSError as error:
             yield damaged(path, error)
             return
-        if source is None:
-            yield Gap(path, "a device, pipe or socket, not a file", "save what it gives to a file")
-            return
-        with source, self._meter.file(found.st_size):
-            self._budget.count(path, found.st_size)
-            yield from self._read(Content(path, source, in_place=True), found.st_size, inside, 0)
+        with source, self._meter.file(size):
+            self._budget.count(path, size)
+            yield from self._read(Content(path, source, in_place=True), size, inside, 0)
 
     def _read(self, content: Content, size: int, inside: str, depth: int) -> Iterator[Item | Gap]:
         """One file: the item that it is, or the items in it, whose paths then start with `inside`."""
         self._meter.name = content.path
-        with Stream(content) as stream:
-            head = stream.peek(HEAD)
-            kind = recognise(head)
-            if not head:
-                yield content.fault or Gap(content.path, "empty", "nothing was written to it, or it was collected too early")
-            elif not kind:
-                content.limit(self._budget.limits.member_bytes)
-                yield self._budget.too_large(content.path, size) or Item(content.path, size, stream)
-            elif depth == self._budget.limits.nesting:
-                yield over(content.path, "nesting", self._budget.limits.nesting)
-            elif kind == "tar":
-                yield from self._tar(stream, inside, depth + 1)
-            elif kind == "zip":
-                yield from (self._zip if content.in_place else self._copied_zip)(stream, size, inside, depth + 1)
-            else:
-                check = self._budget.metered(content.path, lambda: content.given if size < 0 else size)
-                yield from self._read(Content(content.path, inflate(kind, stream), check), -1, inside, depth + 1)
+        try:
+            with Stream(content, size) as stream:
+                yield from self._recognised(stream, size, inside, depth)
+        except BundleError:
+            raise  # a limit that all files share
+        except FAULTS as error:
+            yield damaged(content.path, error)
+
+    def _recognised(self, stream: Stream, size: int, inside: str, depth: int) -> Iterator[Item | Gap]:
+        content = stream.content
+        head = stream.peek(HEAD)
+        kind = recognise(head)
+        if not head:
+            yield content.fault or Gap(content.path, "empty", "nothing was written to it, or it was collected too early")
+        elif not kind:
+            yield from self._plain(stream, size, foreign(head))
+        elif depth == self._budget.limits.nesting:
+            yield over(content.path, "nesting", self._budget.limits.nesting)
+        elif kind == "tar":
+            yield from self._tar(stream, inside, depth + 1)
+        elif kind == "zip":
+            yield from (self._zip if content.in_place else self._copied_zip)(stream, size, inside, depth + 1)
+        else:
+            yield from self._compressed(kind, stream, size, inside, depth + 1)
+
+    def _plain(self, stream: Stream, size: int, unread: str) -> Iterator[Item | Gap]:
+        content, limits = stream.content, self._budget.limits
+        if unread:
+            yield Gap(content.path, f"packed as {unread}, which HangLens does not read", UNPACKED)
+            return
+        content.limit(limits.member_bytes)
+        yield self._budget.too_large(content.path, size) or Item(content.path, size, stream)
+        if content.fault and not stream.told:  # who read it took what was good for all
+            yield content.fault
+
+    def _compressed(self, kind: str, stream: Stream, size: int, inside: str, depth: int) -> Iterator[Item | Gap]:
+        path = stream.content.path
+        check = self._budget.metered(path, lambda: stream.content.given if size < 0 else size)
+        unpacked = inflate(kind, stream, lambda: self._budget.frame(path))
+        yield from self._read(Content(path, unpacked, check), -1, inside, depth)
 
     def _admit(self, inside: str, name: str, size: int, why_not: str) -> tuple[str, Gap | None]:
         path, refusal = admit(inside, name, why_not)
@@ -214,6 +248,7 @@ class _Reader:
 
     def _tar_member(self, tar: TarFile, info: TarInfo, inside: str, depth: int, *, in_place: bool) -> Iterator[Item | Gap]:
         if info.isdir():
+            self._budget.count(inside)
             return
         path, refusal = self._admit(inside, info.name, info.size, tar_refusal(info))
         if refusal:
@@ -224,30 +259,31 @@ class _Reader:
 
     def _zip(self, stream: Stream, size: int, inside: str, depth: int) -> Iterator[Item | Gap]:
         path, output = stream.content.path, 0
-        for found in until_damage(path, zip_members(stream, self._meter.aside())):
+        for found in until_damage(path, zip_members(stream, self._meter.aside)):
             if isinstance(found, Gap):
                 yield found
                 return
-            output += found[1].file_size
+            output += found.size
             bomb = self._budget.over_ratio(path, output, size)
             if bomb:
                 yield bomb
                 return
-            yield from self._zip_member(*found, inside, depth)
+            yield from self._zip_member(stream, found, inside, depth)
 
-    def _zip_member(self, archive: ZipFile, info: ZipInfo, inside: str, depth: int) -> Iterator[Item | Gap]:
-        if info.filename.endswith("/"):
+    def _zip_member(self, stream: Stream, found: Member, inside: str, depth: int) -> Iterator[Item | Gap]:
+        if found.name.endswith("/"):
+            self._budget.count(inside)
             return
-        path, refusal = self._admit(inside, info.filename, info.file_size, zip_refusal(info))
+        path, refusal = self._admit(inside, found.name, found.size, zip_refusal(found))
         if refusal:
             yield refusal
             return
         try:
-            member = archive.open(info)
+            member = open_member(stream, found)
         except FAULTS as error:
             yield damaged(path, error)
             return
-        yield from self._read(Content(path, cast(BinaryIO, member)), info.file_size, f"{path}/", depth)
+        yield from self._read(Content(path, member), found.size, f"{path}/", depth)
 
     def _copied_zip(self, stream: Stream, _size: int, inside: str, depth: int) -> Iterator[Item | Gap]:
         """A zip that cannot be read in any order, by a copy that can."""

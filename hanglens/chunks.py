@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import BinaryIO
@@ -172,4 +173,5 @@ def _keep_freed_memory() -> None:
 
     glibc gives freed blocks back at once that are larger than any that it has seen freed before (mallopt(3), M_MMAP_THRESHOLD).
     """
-    bytes(_KEPT)  # no page of it is touched
+    with suppress(MemoryError):
+        bytes(_KEPT)  # no page of it is touched

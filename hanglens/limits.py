@@ -19,9 +19,10 @@ Check = Callable[[int], "Gap | None"]
 class Limits:
     """What evidence may cost before it is taken for a bomb.
 
-    `members`: files, refused ones included. `member_bytes`: of one file or member, uncompressed. `total_bytes`: all
+    `members`: files, folders and links, refused ones included. `member_bytes`: of one file or member, uncompressed. `total_bytes`: all
     that is read and inflated, every layer counted. `ratio`: uncompressed to compressed bytes of one archive or compressed
-    file, judged after 64 MiB. `nesting`: layers of archives and compression; a .tar.gz is two.
+    file, judged after 64 MiB. `nesting`: layers of archives and compression; a .tar.gz is two. `frames`: gzip members, xz streams and
+    the like, of all compressed files together.
     """
 
     members: int = 200_000
@@ -29,6 +30,7 @@ class Limits:
     total_bytes: int = 256 << 30
     ratio: int = 1000
     nesting: int = 8
+    frames: int = 2_000_000
 
 
 class BundleError(HangLensError):
@@ -52,9 +54,15 @@ class Budget:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self._members = self._bytes = 0
+        self._members = self._bytes = self._frames = 0
 
-    def count(self, path: str, size: int) -> None:
+    def frame(self, path: str) -> None:
+        """Take one more frame of a compressed file into account; raises BundleError where there are too many."""
+        self._frames += 1
+        if self._frames > self.limits.frames:
+            raise BundleError(over(path, "frames", self.limits.frames))
+
+    def count(self, path: str, size: int = 0) -> None:
         """Take one more file of `size` bytes into account.
 
         Raises:

@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from hanglens.plainfile import PlainFile
+
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 BUFFER = 1 << 16  # bytes read ahead of a consumer that asks for less; so often, at most, is something counted
+SMALLEST = 1 << 12  # bytes of the same for a small file
 COPYING = 0.25  # the share of a member that counts when it is copied out of its archive: to unpack is quicker than to read
 
 
@@ -55,9 +58,10 @@ class Meter:
         plain = sum(found.st_size for found in modes.values() if found and stat.S_ISREG(found.st_mode))
         self._on_disk = plain + sum(map(_size_of_folder, filter(os.path.isdir, modes)))
 
-    def opened(self, path: str) -> BinaryIO:
-        """A file on disk, whose reading counts. Raises OSError."""
-        return cast(BinaryIO, io.BufferedReader(_Counted(path, self.at), BUFFER))
+    def opened(self, path: str) -> tuple[BinaryIO, int]:
+        """A regular file on disk, whose reading counts, and its bytes. Raises OSError."""
+        file = _Counted(path, self.at)
+        return cast(BinaryIO, io.BufferedReader(file, min(BUFFER, max(file.size, SMALLEST)))), file.size
 
     def at(self, place: int) -> None:
         """What is read now, a file or a copy, has been read up to this byte."""
@@ -112,7 +116,7 @@ class Meter:
             self._first, self._each, self._place = first, each, self._place if back < 0 else back
 
 
-class _Counted(io.FileIO):
+class _Counted(PlainFile):
     """A file on disk that tells how far it has been read; nothing is copied for that."""
 
     def __init__(self, path: str, told: Callable[[int], None]) -> None:

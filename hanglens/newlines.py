@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from importlib.util import find_spec
 from itertools import accumulate
 
 PART = 1 << 16  # bytes between two places before which the line ends are known
@@ -20,8 +20,18 @@ class NewlineCounter:
         """How many stand before each PART bytes, and in all."""
         before, self._seen = self._seen, self._seen + len(block)
         if before <= WORTH_NUMPY < self._seen:
-            self._count = _by_numpy if find_spec("numpy") else _plain
+            self._count = _by_numpy if _numpy_loads() else _plain
         return tuple(accumulate(self._count(block), initial=0))
+
+
+def _numpy_loads() -> bool:
+    """Without the threads of its linear algebra, each of which would take its share of the address space; False where it cannot be."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        import numpy as np
+    except (ImportError, MemoryError):
+        return False
+    return bool(np)
 
 
 def _plain(block: bytes) -> Iterator[int]:

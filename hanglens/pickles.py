@@ -60,7 +60,9 @@ def confine(more: int = 2 << 30) -> bool:
         import resource
 
         in_use = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
-        resource.setrlimit(resource.RLIMIT_AS, (in_use + more, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        most = min([in_use + more, *(limit for limit in limits if limit != resource.RLIM_INFINITY)])  # never more than the user allows
+        resource.setrlimit(resource.RLIMIT_AS, (most, limits[1]))
     except (ImportError, OSError, ValueError):
         return False
     return True

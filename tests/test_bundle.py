@@ -10,6 +10,7 @@ import os
 import random
 import sys
 import tarfile
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -22,6 +23,7 @@ from hanglens.bundle import BundleError, Item, Limits, open_evidence
 from hanglens.errors import UsageError
 from hanglens.meter import Meter
 from hanglens.model import Gap
+from hanglens.streams import Content, Stream, read_most
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -290,10 +292,10 @@ def test_unreadable_files_are_gaps(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     save(tmp_path / "a.log", b"secret")
     save(tmp_path / "b.log", b"b")
 
-    def refuse(_: Meter, path: str) -> BinaryIO:
+    def refuse(_: Meter, path: str) -> tuple[BinaryIO, int]:
         if path.endswith("a.log"):
             raise PermissionError(13, "Permission denied")
-        return io.BytesIO(b"b")
+        return io.BytesIO(b"b"), 1
 
     monkeypatch.setattr(Meter, "opened", refuse)
     found = evidence(tmp_path)
@@ -304,14 +306,14 @@ def test_an_unreadable_folder_is_a_gap(tmp_path: Path, monkeypatch: pytest.Monke
     """A folder that cannot be listed is a gap, and its neighbour is read."""
     save(tmp_path / "locked" / "a.log", b"a")
     save(tmp_path / "z.log", b"z")
-    real = os.listdir
+    real = os.scandir
 
-    def refuse(path: str) -> list[str]:
+    def refuse(path: str) -> Iterator[os.DirEntry[str]]:
         if path.endswith("locked"):
             raise PermissionError(13, "Permission denied")
         return real(path)
 
-    monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     found = evidence(tmp_path)
     assert (list(found.texts), list(found.gaps)) == (["z.log"], ["locked"])
 
@@ -490,6 +492,110 @@ def test_a_corrupt_gzip_says_so_when_it_is_read(tmp_path: Path) -> None:
     data[-6] ^= 1
     found = evidence(save(tmp_path / "x.gz", bytes(data)))
     assert list(found.gaps) == ["x.gz"]
+
+
+def test_a_zip_member_with_a_wrong_checksum_is_read_whole(tmp_path: Path) -> None:
+    """What is damaged in a zip costs no good byte, on disk and on a pipe, and its neighbours nothing."""
+    data = zip_bytes({"a.log": NUMBERS, "b.log": b"b"})
+    crc = zipfile.ZipFile(io.BytesIO(data)).infolist()[0].CRC.to_bytes(4, "little")
+    data = data.replace(crc, b"\1\2\3\4")
+    for found in (evidence(save(tmp_path / "x.zip", data)), evidence("-", stdin=io.BytesIO(data))):
+        assert found.texts == {"a.log": NUMBERS, "b.log": b"b"}
+        assert list(found.gaps) == ["a.log"]
+
+
+def test_a_zip_member_that_is_damaged_gives_what_stands_before(tmp_path: Path) -> None:
+    """As much as of a gzip file with the same damage."""
+    data = bytearray(zip_bytes({"a.log": NUMBERS, "b.log": b"b"}))
+    at = data.index(b"PK\x03\x04", 4) // 2
+    data[at : at + 8] = bytes(byte ^ 0xFF for byte in data[at : at + 8])
+    found = evidence(save(tmp_path / "x.zip", bytes(data)))
+    good = len(NUMBERS) // 2 - 2 * HELD_BACK
+    assert found.texts["a.log"][:good] == NUMBERS[:good]
+    assert (found.texts["b.log"], list(found.gaps)) == (b"b", ["a.log"])
+
+
+def test_damage_behind_what_a_reader_took_whole_is_a_gap_all_the_same(tmp_path: Path) -> None:
+    """A reader that takes what it gets and asks no further does not hide that there was more."""
+    path = save(tmp_path / "x.gz", gzip.compress(NOISE)[:-CUT])
+    found = open_evidence([str(path)])
+    item = next(found)
+    assert isinstance(item, Item)
+    assert NOISE.startswith(read_most(item.stream, 1 << 30))
+    assert [gap.what for gap in found if isinstance(gap, Gap)] == ["x.gz"]
+
+
+@pytest.mark.parametrize("base", ["tar", "zip", "tar.gz", "tar.xz", "tar.zst", "tar.bz2"])
+def test_a_small_archive_cut_at_any_byte_gives_items_and_gaps(tmp_path: Path, base: str) -> None:
+    """Nothing is raised, and what is given of a member begins as the member does."""
+    members = {"a.log": b"a" * 70, "b.log": b"b" * 70}
+    whole = zip_bytes(members) if base == "zip" else COMPRESS.get(base[4:], bytes)(tar_bytes(members))
+    step = max(len(whole) // 200, 1)
+    for size in range(1, len(whole), step):
+        found = evidence(save(tmp_path / "x", whole[:size]))
+        assert all(data.startswith(found.texts[name][:70]) for name, data in members.items() if name in found.texts)
+        assert found.gaps or found.texts
+
+
+def test_many_members_take_linear_time(tmp_path: Path) -> None:
+    """20 000 members of a tar, and of a zip, are passed in seconds."""
+    path = save(tmp_path / "x.tar", tar_bytes({f"d/{number}.log": b"x" for number in range(20_000)}))
+    zipped = save(tmp_path / "x.zip", zip_bytes({f"d/{number}.log": b"x" for number in range(20_000)}))
+    for one in (path, zipped):
+        begin = time.process_time()
+        assert sum(1 for found in open_evidence([str(one)]) if isinstance(found, Item)) == 20_000
+        assert time.process_time() - begin < 20
+
+
+@pytest.mark.parametrize("kind", [tarfile.DIRTYPE, tarfile.SYMTYPE])
+def test_folders_and_links_count_as_members(tmp_path: Path, kind: bytes) -> None:
+    """An archive of nothing else ends at the limit, with the option that raises it."""
+    found = evidence(save(tmp_path / "x", tar_bytes([special(f"d{number}", kind, "x") for number in range(9)])), limits=Limits(members=4))
+    assert any("members = 4" in why for why in found.gaps.values())
+    for number in range(5):
+        (tmp_path / "folder" / f"d{number}").mkdir(parents=True)
+    found = evidence(tmp_path / "folder", limits=Limits(members=4))
+    assert any("members = 4" in why for why in found.gaps.values())
+
+
+def test_a_format_that_is_not_read_is_named(tmp_path: Path) -> None:
+    """The gap says which it is and to unpack it; in an archive too."""
+    save(tmp_path / "a.lz4", b"\x04\x22\x4d\x18" + NOISE[:500])
+    save(tmp_path / "b.tar", tar_bytes({"c.7z": b"7z\xbc\xaf\x27\x1c" + NOISE[:500]}))
+    found = evidence(tmp_path)
+    assert found.texts == {}
+    assert ("lz4" in found.gaps["a.lz4"], "7z" in found.gaps["b.tar/c.7z"]) == (True, True)
+    assert "unpack it" in found.advice["a.lz4"]
+
+
+def test_no_name_reaches_a_report_raw(tmp_path: Path) -> None:
+    """Control characters, marks of direction, line separators and bytes of no encoding are escaped, wherever a name comes from."""
+    hostile = "a\x1b[31m\u202eb\u2028c\x85d.log"
+    save(tmp_path / "folder" / hostile, b"1")
+    (tmp_path / "folder" / os.fsdecode(b"\xff.log")).write_bytes(b"2")
+    save(tmp_path / "folder" / "z.zip", zip_bytes({hostile: b"3"}))
+    save(tmp_path / "folder" / "z.tar", tar_bytes([(tarfile.TarInfo(hostile), b"4"), special("l\n", tarfile.SYMTYPE, "\x1b\u202e")]))
+    found = evidence(tmp_path / "folder")
+    assert sorted(found.texts.values()) == [b"1", b"2", b"3", b"4"]
+    assert all(text.isprintable() for text in [*found.texts, *found.gaps, *found.gaps.values()])
+    "".join([*found.texts, *found.gaps]).encode()
+
+
+def test_no_memory_for_one_file_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a gap of this file."""
+    save(tmp_path / "a.log", b"a")
+    save(tmp_path / "b.log", b"b")
+    real = Stream.__init__
+
+    def poor(self: Stream, content: Content, size: int = -1) -> None:
+        if content.path == "a.log":
+            raise MemoryError
+        real(self, content, size)
+
+    monkeypatch.setattr(Stream, "__init__", poor)
+    found = evidence(tmp_path)
+    assert (found.texts, list(found.gaps)) == ({"b.log": b"b"}, ["a.log"])
+    assert "memory" in found.gaps["a.log"]
 
 
 def test_random_damage_never_raises(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,6 +35,6 @@ def test_numpy_is_for_large_logs(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_numpy_python_counts_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where numpy is not installed, large logs are counted all the same."""
     monkeypatch.setattr(newlines, "WORTH_NUMPY", 5)
-    monkeypatch.setattr(newlines, "find_spec", lambda _name: None)
+    monkeypatch.setitem(sys.modules, "numpy", None)
     counter = NewlineCounter()
     assert [counter.count(b"a\nb\n") for _ in range(3)] == [(0, 2)] * 3

@@ -39,7 +39,7 @@ DEFAULT_REPORT = "hanglens-report.html"
     "limits",
     multiple=True,
     metavar="NAME=NUMBER",
-    help="Raise a limit on what is unpacked: members, member_bytes, total_bytes, ratio, nesting.",
+    help="Raise a limit on what is unpacked: members, member_bytes, total_bytes, ratio, nesting, frames.",
 )
 @click.pass_context
 def command(
@@ -92,7 +92,7 @@ def _diagnose(
         with ThreadPoolExecutor(1) as beside:
             pack = beside.submit(load)
             beside.submit(import_module, "hanglens.pipeline")
-            stdin = sys.stdin.buffer if "-" in paths else None
+            stdin = sys.stdin.buffer if "-" in paths and sys.stdin else None  # none where it is closed
             parts = read_paths(paths, pack.result, limits=limits, stdin=stdin, meter=meter, redactor=redactor)
         from hanglens.pipeline import diagnose_parts
 

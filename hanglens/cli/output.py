@@ -7,12 +7,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeVar, cast, get_args
 
 import click
 
 from hanglens.errors import HangLensError, UsageError
+from hanglens.plainfile import at_once
 from hanglens.verdict import Diagnosis
 
 Format = Literal["html", "json", "md", "text", "speedscope", "trace"]
@@ -21,6 +23,7 @@ _SUFFIXES: dict[str, Format] = {
     ".html": "html", ".htm": "html", ".json": "json", ".md": "md", ".markdown": "md", ".txt": "text",
     ".speedscope.json": "speedscope", ".trace.json": "trace",
 }  # fmt: skip
+ESCAPED = "backslashreplace"  # what UTF-8 cannot hold, a part of a name on disk, must not end the report
 _MODULES: dict[Format, str] = {"html": "html", "md": "markdown", "speedscope": "speedscope", "trace": "trace_event"}
 _Command = TypeVar("_Command", bound=Callable[..., object])
 
@@ -86,18 +89,44 @@ def write_table(path: str, rows: Sequence[tuple[str, str, str]]) -> None:
 
 
 def write_whole(path: str, text: str, *, mode: int = 0o666) -> None:
-    """Write a file so that it is either whole or not there."""
+    """Write a file so that it is either whole or as it was; a device or a pipe is written to as it is."""
     target = Path(path)
-    umask = os.umask(0)
-    os.umask(umask)
     try:
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False) as draft:
-            draft.write(text)
-            if hasattr(os, "fchmod"):  # by its name it might be a link by now, that who owns the folder has put there
-                os.fchmod(draft.fileno(), mode & ~umask)
-        Path(draft.name).replace(target)
+        if _is_stream(target):
+            with open(target, "w", encoding="utf-8", errors=ESCAPED, opener=at_once) as stream:
+                os.set_blocking(stream.fileno(), True)
+                stream.write(text)
+        else:
+            _replace(target, text, mode)
     except OSError as error:
         raise HangLensError(f"cannot write {path}: {error.strerror or error}", "choose another place with -o") from None
+
+
+def _is_stream(target: Path) -> bool:
+    """Whether a path, `/dev/stdout` say, stands for something that is written to and must not be replaced."""
+    home = target.parent.resolve()
+    return home == Path("/dev") or Path("/proc") in home.parents or (target.exists() and not target.is_file() and not target.is_dir())
+
+
+def _replace(target: Path, text: str, mode: int) -> None:
+    """A draft takes the file's place when it is whole, and goes when it is not, whatever the reason."""
+    with tempfile.NamedTemporaryFile(
+        "w", encoding="utf-8", errors=ESCAPED, dir=target.parent, prefix=f".{target.name}.", delete=False
+    ) as draft:
+        place = Path(draft.name)
+        try:
+            draft.write(text)
+            umask = os.umask(0)
+            os.umask(umask)
+            if hasattr(os, "fchmod"):  # by its name it might be a link by now, that who owns the folder has put there
+                os.fchmod(draft.fileno(), mode & ~umask)
+            draft.close()
+            place.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                draft.close()  # which may try to write the rest once more
+            place.unlink(missing_ok=True)
+            raise
 
 
 def print_text(diagnosis: Diagnosis, lang: Lang) -> None:

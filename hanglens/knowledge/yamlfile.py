@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BufferedReader
 from pathlib import Path
 
 import yaml
@@ -9,6 +10,7 @@ import yaml
 from hanglens import number
 from hanglens.errors import RuleError
 from hanglens.knowledge.schema import Plain
+from hanglens.plainfile import PlainFile
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LARGEST = 1 << 20  # bytes
@@ -64,8 +66,8 @@ def line_of(path: Path, field: str) -> int | None:
 
 
 def _content(path: Path) -> bytes:
-    with path.open("rb") as file:
-        data = file.read(LARGEST + 1)
+    with PlainFile(str(path)) as file:
+        data = BufferedReader(file).read(LARGEST + 1)
     if len(data) > LARGEST:
         raise yaml.YAMLError(f"it is larger than {LARGEST} bytes")
     depth = 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from hanglens.errors import HangLensError
 from hanglens.faults import left_out
+from hanglens.formats import HEAD
 from hanglens.limits import BundleError
 from hanglens.model import Gap, Parsed
 from hanglens.parse.blocks import Place
@@ -15,7 +16,7 @@ from hanglens.parse.dump_readers import DumpReaders
 from hanglens.parse.flight_recorder import is_flight_recorder, load_dump
 from hanglens.parse.places import input_of, read_place, with_input
 from hanglens.parse.pyspy_file import LARGEST, is_pyspy_file, read_pyspy_file
-from hanglens.streams import HEAD, Again
+from hanglens.streams import Again
 
 if TYPE_CHECKING:
     from hanglens.parse.index import PatternIndex

@@ -21,6 +21,7 @@ from hanglens.parse.blocks import Place
 from hanglens.parse.dump_rank import rank_by_content
 from hanglens.parse.records import Columns, as_integer, as_scalar
 from hanglens.pickles import MOST_CONTAINERS, is_pickle, load_plain
+from hanglens.streams import read_most
 
 LARGEST = 1 << 30  # bytes; the ring of 2000 records takes less than one MiB
 MOST_RECORDS = 200_000
@@ -42,7 +43,7 @@ def is_flight_recorder(head: bytes) -> bool:
 
 def load_dump(stream: BinaryIO, size: int) -> bytes:
     """The bytes of a dump, at most LARGEST; no more than that is read of a larger one. Raises only what the stream raises."""
-    return stream.read(LARGEST + 1) if size <= LARGEST else b""
+    return read_most(stream, LARGEST + 1) if size <= LARGEST else b""
 
 
 def parse_flight_recorder(data: bytes, place: Place, size: int, *, confined: bool = False) -> Parsed:

@@ -37,6 +37,7 @@ from hanglens.parse.ras import HOW_TO_GET as HOW_TO_ASK
 from hanglens.parse.ras_json import is_ras_json, parse_ras_json
 from hanglens.parse.text import read_text
 from hanglens.scan import Pattern
+from hanglens.streams import read_most
 
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")  # as Windows redirects write it
 _PRINTED = bytes(byte for byte in range(256) if 9 <= byte <= 13 or byte == 27 or byte >= 32)  # the bytes that a text may hold
@@ -73,11 +74,13 @@ def read_kind(place: Place, size: int, head: bytes, stream: BinaryIO, index: Cal
         return Parsed(gaps=(gap,), inputs=(input_of(place, "unreadable", max(size, len(head))),))
     for is_one, parse, name in _DOCUMENTS:
         if is_one(head):
-            data = stream.read(LARGEST_DOCUMENT)
+            data = read_most(stream, LARGEST_DOCUMENT + 1)
+            if len(data) > LARGEST_DOCUMENT:
+                return _too_large(place, name, max(size, len(data)))
             return with_input(parse(data, place), place, name, max(size, len(data)))
     kind = proc.sniff_proc(head, place.file)
     if kind:
-        data = stream.read(proc.LONGEST)
+        data = read_most(stream, proc.LONGEST)
         return with_input(proc.parse_proc(kind, data, place), place, f"/proc {kind}", max(size, len(data)))
     if head.startswith(_UTF16):
         stream = codecs.EncodedFile(stream, "utf-8", "utf-16", "replace")
@@ -85,6 +88,11 @@ def read_kind(place: Place, size: int, head: bytes, stream: BinaryIO, index: Cal
         gap = Gap(place.file, "binary, and no kind that is known; nothing of it was read", "leave it out, or give it as text")
         return Parsed(gaps=(gap,), inputs=(input_of(place, "unknown", max(size, len(head))),))
     return read_text(stream, place, index())
+
+
+def _too_large(place: Place, name: str, size: int) -> Parsed:
+    gap = Gap(place.file, f"{name} of more than {LARGEST_DOCUMENT >> 20} MiB: not read", "give the part of it that matters")
+    return Parsed(gaps=(gap,), inputs=(input_of(place, "unreadable", size),))
 
 
 def _empty(place: Place, head: bytes) -> Gap | None:

@@ -78,7 +78,9 @@ class Silences:
     def _commonest(self, start: int, stop: int) -> Clock | None:
         """The clock that most lines have, by a few of them."""
         places = range(start, stop, max((stop - start) // SAMPLES, 1))
-        sampled = [self._first(self._line_start(at), min(at + NEAR, stop)) for at in places]
+        lines = {self._line_start(at): at for at in places}  # several places of a small file are in one line: it is looked at once
+        seen = {line: self._first(line, min(at + NEAR, stop)) for line, at in lines.items()}
+        sampled = [seen[self._line_start(at)] for at in places]
         stamps = [spot.line.time for spot in (*sampled, self._first(start, stop) if not any(sampled) else None) if spot and spot.line.time]
         return Clock(stamps) if stamps else None
 

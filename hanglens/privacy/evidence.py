@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from hanglens.bundle import Item
 from hanglens.chunks import LONGEST_LINE, pieces
 from hanglens.errors import HangLensError
+from hanglens.formats import HEAD
 from hanglens.model import Gap
 from hanglens.pickles import is_pickle
 from hanglens.privacy.dumps import redacted_dump
 from hanglens.privacy.redactor import Redactor
-from hanglens.streams import HEAD, Content, Stream
+from hanglens.streams import Content, Stream, read_most
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -101,7 +102,7 @@ def _stream(item: Item, redactor: Redactor) -> Stream:
 
 def _dump(source: BinaryIO, redactor: Redactor) -> Iterator[bytes]:
     """A dump that cannot be read is not read by its parser either, which says why."""
-    data = source.read(LARGEST_DUMP + 1)
+    data = read_most(source, LARGEST_DUMP + 1)
     try:
         yield redacted_dump(data, redactor) if len(data) <= LARGEST_DUMP else data
     except ValueError:
