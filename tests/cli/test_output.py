@@ -38,7 +38,7 @@ def test_whatever_ends_the_writing_leaves_no_draft(raised, tmp_path, monkeypatch
     def fail(*_):
         raise raised
 
-    monkeypatch.setattr(Path, "chmod", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises((raised, HangLensError)):
         output.write_whole(str(tmp_path / "r.txt"), "text")
     assert not list(tmp_path.iterdir())
@@ -74,9 +74,9 @@ def test_closed_streams_are_no_fault_of_ours(closed, fixtures_dir, tmp_path):
     assert "rank 1" in (tmp_path / "r.txt").read_text()
 
 
-def test_closed_standard_input_is_wrong_usage():
+def test_closed_standard_input_holds_nothing_to_read():
     """`analyze - <&-` says so in one line, with the next step."""
     done = subprocess.run(["bash", "-c", f"{sys.executable} -m hanglens analyze - <&-"], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "standard input is closed" in done.stderr
+    assert done.returncode == 3
+    assert "nothing readable" in done.stderr
     assert done.stderr.count("\n") == 1
