@@ -45,7 +45,7 @@ class LiveJob:
 @contextlib.contextmanager
 def started(folder: Path, fault: str, launcher: str, *, output: str = "file") -> Iterator[LiveJob]:
     """A job that has come to its fault. `launcher` is torchrun, spawn or plain; `output` is file, pipe or terminal."""
-    pytest.importorskip("torch", reason="needs PyTorch, of which the CPU build is enough: .venv/bin/pip install torch")
+    pytest.importorskip("torch", reason="needs PyTorch (a CPU build will do): .venv/bin/pip install torch")
     log, port = folder / "job.log", _free_port()
     os.mkfifo(folder / "batches")
     environ = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")}

@@ -17,7 +17,7 @@ from tests.parse.test_flight_recorder import read, records
 @pytest.fixture(scope="module")
 def dumps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder into which a real job wrote its dumps."""
-    recorder = pytest.importorskip("torch._C._distributed_c10d", reason="torch is not installed, or has no distributed package")
+    recorder = pytest.importorskip("torch._C._distributed_c10d", reason="needs PyTorch (a CPU build will do): .venv/bin/pip install torch")
     if not hasattr(recorder, "_dump_fr_trace"):
         pytest.skip("this torch records nothing of gloo")
     folder = tmp_path_factory.mktemp("gloo")
