@@ -13,6 +13,8 @@ from hanglens.knowledge.load import load_rules
 from hanglens.pipeline import diagnose
 from tests.parse.test_flight_recorder import read, records
 
+pytestmark = pytest.mark.slow  # it starts a job of PyTorch
+
 
 @pytest.fixture(scope="module")
 def dumps(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -23,7 +25,7 @@ def dumps(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("gloo")
     script = Path(__file__).with_name("gloo_job.py")
     command = [sys.executable, str(script), str(folder)]
-    subprocess.run(command, env={**os.environ, "TORCH_FR_BUFFER_SIZE": "2000"}, check=True, timeout=120, capture_output=True)
+    subprocess.run(command, env={**os.environ, "TORCH_FR_BUFFER_SIZE": "2000"}, check=True, timeout=300, capture_output=True)
     (folder / "store").unlink(missing_ok=True)
     return folder
 
