@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from random import Random
 
-from hanglens.streams import zstd
+from hanglens.compressed import zstd
 from tests.fuzz import octets
 
 _NAMES = (
