@@ -54,10 +54,11 @@ check: lint types layers rules test  ## all of these gates
 gold: $(VENV)/.wheel $(VENV)/.extra-test  ## accept the reports as they are rendered now into tests/gold; look at git diff afterwards
 	$(BIN)/pytest tests/report/test_gold.py --accept --quiet
 
-bench: $(VENV)/.wheel  ## large logs beside rg and grep (ARGS="--scale 0.05" for small ones), and the stacks and flight recorders of large jobs
+bench: $(VENV)/.wheel  ## large logs beside rg and grep (ARGS="--scale 0.05" for small ones), the dumps of large jobs, hostile archives
 	$(BIN)/python -m tests.benchmarks.search $(ARGS)
 	$(BIN)/python -m tests.benchmarks.stacks
 	$(BIN)/python -m tests.benchmarks.recorders
+	$(BIN)/python -m tests.benchmarks.hostile
 
 fuzz: $(VENV)/.wheel $(VENV)/.extra-test  ## mutated evidence through all of it: does anything break, or say what is not so? (SECONDS=600 ARGS="--seed 42")
 	$(BIN)/python -m tests.fuzz.fuzz --seconds $(SECONDS) $(ARGS)

@@ -26,6 +26,14 @@ class _Header(tarfile.TarInfo):
     """tarfile takes a broken header after the first member for the end, and reads headers of any length into memory."""
 
     @classmethod
+    def fromtarfile(cls, tarfile_: tarfile.TarFile) -> _Header:
+        """What newer Pythons refuse behind the header itself, such as a size below zero, they take for the end as well."""
+        try:
+            return super().fromtarfile(tarfile_)
+        except tarfile.InvalidHeaderError as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(f"{error}, in the header of a member") from None
+
+    @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:
         if buf == bytes(tarfile.BLOCKSIZE):
             return super().frombuf(buf, encoding, errors)  # raises what tarfile knows as the end

@@ -21,7 +21,6 @@ from hanglens.verdict import Confidence, Diagnosis, Evidence, Verdict
 from tests.conftest import PRIVATE, ROOT
 
 BY_VERDICT = {"healthy": "healthy", "slow": "slow-not-hung"}
-ONE_FOLDER = "one folder that holds the bundles of two hosts counts as one host, and so equal pids of two hosts as one process"
 
 
 class Expected(msgspec.Struct, forbid_unknown_fields=True):
@@ -105,7 +104,6 @@ def test_bundles_of_several_hosts(case: Path) -> None:
     assert members == {(host, pid) for host in ("node-a", "node-b") for pid in (8, 9, 10)}
 
 
-@pytest.mark.xfail(reason=ONE_FOLDER, strict=True)
 @each(case for case in cases("expected.json") if hosts_of(case))
 def test_one_folder_of_several_bundles(case: Path) -> None:
     """A folder that holds the bundles is the same as the bundles."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import TypeVar
@@ -18,7 +18,7 @@ from hanglens.analyze.stacks import samples, working_thread
 from hanglens.analyze.worldsize import world_size
 from hanglens.incident import Incident, Member, Standing, first_folder
 from hanglens.knowledge.tables import load_frames
-from hanglens.model import DumpFailure, Event, Input, OpenFile, Parsed, Process, Speaker, Stack, ThreadState
+from hanglens.model import Collection, DumpFailure, Event, Input, OpenFile, Parsed, Process, Speaker, Stack, ThreadState
 
 _OfProcess = TypeVar("_OfProcess", Stack, DumpFailure, ThreadState, OpenFile)
 _Dumped = TypeVar("_Dumped", Process, Stack, DumpFailure)
@@ -28,7 +28,11 @@ _RUN_STARTS = ("lmdeploy.start", "vllm.start", "sglang.start")
 
 
 def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
-    """`several_hosts`: the first folder of every file's path stands for a host, so that equal pids are different processes."""
+    """`several_hosts`: the first folder of every file's path stands for a host, so that equal pids are different processes.
+
+    The same holds where the folders are bundles of several hosts.
+    """
+    several_hosts = several_hosts or _of_several_hosts(parsed.collections)
     parsed = of_one_run(with_numbered_dumps(_last_runs(parsed)))
     scope_of = _Scopes(several=several_hosts)
     parsed = without_earlier_kills(with_host_pids(with_x86_calls(parsed), scope_of))
@@ -41,6 +45,12 @@ def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
     parsed = _with_ranks(parsed, scope_of, chosen, pid_of_group)
     members, others = _members(parsed, scope_of, chosen, processes, world)
     return Incident(parsed, tuple(members), tuple(others), world, build_groups(parsed), several_hosts)
+
+
+def _of_several_hosts(bundles: Sequence[Collection]) -> bool:
+    """Whether they tell of several hosts; the names may be pseudonyms, but the job did not begin twice on one host."""
+    hosts = {first_folder(bundle.ref.file): (bundle.host, bundle.began) for bundle in bundles}
+    return len(set(hosts.values())) > 1
 
 
 class _Scopes(dict[str, str]):

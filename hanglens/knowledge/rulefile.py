@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -35,6 +34,7 @@ _FIELDS = {
     "title", "role", "verdict", "applies", "when", "confidence", "against", "yields_to", "culprits", "explain",
     "not_to_confuse", "fixes", "next", "references", "order", "tests",
 }  # fmt: skip
+LARGEST = 1e300  # of a number in a rule
 _UNITS = {
     "": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40,
     "ms": 1e-3, "s": 1, "min": 60, "h": 3600,
@@ -279,7 +279,7 @@ def _scalar(data: Plain, field: str) -> str | float | bool:
 
 
 def _number(data: Plain, field: str) -> float:
-    if isinstance(data, int | float) and not isinstance(data, bool) and math.isfinite(data):
+    if isinstance(data, int | float) and not isinstance(data, bool) and -LARGEST < data < LARGEST:
         return data
     found = re.fullmatch(r"([0-9]{1,18}(?:\.[0-9]{1,18})?) ?([A-Za-z]*)", data) if isinstance(data, str) else None
     if found and found[2].lower() in _UNITS:
