@@ -27,12 +27,12 @@ from hanglens.limits import UNPACKED, Budget, BundleError, Limits, over
 from hanglens.meter import Meter, distinct
 from hanglens.model import Gap
 from hanglens.pipes import NobodyWrites, open_pipe
-from hanglens.plainfile import NO_FILE, NoFile, PlainFile
+from hanglens.plainfile import NO_FILE, NoFile
 from hanglens.printable import printable
 from hanglens.streams import Again, Content, Stream, Window
 from hanglens.zips import Member, open_member, zip_members, zip_refusal
 
-__all__ = ["BundleError", "Item", "Limits", "holds_files", "open_evidence"]
+__all__ = ["BundleError", "Item", "Limits", "open_evidence"]
 
 SPOOL = 8 << 20  # bytes of a copy kept in memory; what is longer goes to an unnamed temporary file
 
@@ -71,22 +71,6 @@ def open_evidence(
     if "-" in given and stdin is None and sys.stdin is None:
         raise UsageError("-: standard input is closed", "pipe the text into it, or give the path of a file")
     return _Reader(limits or Limits(), stdin, meter or Meter()).all(given)
-
-
-def holds_files(path: str) -> bool:
-    """Whether a path is a folder or an archive, compressed or not, and so may be all that a host gave."""
-    if not os.path.isfile(path):
-        return os.path.isdir(path)
-    try:
-        with PlainFile(path) as file:
-            kind = recognise(file.read(HEAD))
-            if kind in ("", "tar", "zip"):
-                return bool(kind)
-            file.seek(0)
-            with inflate(kind, cast(BinaryIO, file)) as unpacked:
-                return bool(recognise(unpacked.read(HEAD)))
-    except FAULTS:
-        return False  # what is wrong with it is told when it is read
 
 
 def _names(paths: Sequence[str]) -> list[str]:

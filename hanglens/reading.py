@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import cache, partial
-from typing import TYPE_CHECKING, BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
 
-from hanglens.bundle import Item, holds_files, open_evidence
+from hanglens.bundle import Item, open_evidence
+from hanglens.compressed import inflate
+from hanglens.damage import FAULTS
 from hanglens.errors import InputError
+from hanglens.formats import HEAD, recognise
 from hanglens.limits import Limits
 from hanglens.meter import Meter, distinct
 from hanglens.model import Gap, Parsed
 from hanglens.parse.dump_readers import DumpReaders
 from hanglens.parse.files import read_item
+from hanglens.plainfile import PlainFile
 
 if TYPE_CHECKING:
     from hanglens.knowledge.load import RulePack
@@ -80,4 +85,20 @@ def read_evidence(items: Iterable[Item | Gap], index: Callable[[], PatternIndex]
 
 def of_several_hosts(paths: Sequence[str]) -> bool:
     """Several folders or archives come from several hosts; several plain files are one host's."""
-    return sum(path != "-" and holds_files(path) for path in distinct(paths)) > 1
+    return sum(path != "-" and _holds_files(path) for path in distinct(paths)) > 1
+
+
+def _holds_files(path: str) -> bool:
+    """Whether a path is a folder or an archive, compressed or not, and so may be all that a host gave."""
+    if not Path(path).is_file():
+        return Path(path).is_dir()
+    try:
+        with PlainFile(path) as file:
+            kind = recognise(file.read(HEAD))
+            if kind in ("", "tar", "zip"):
+                return bool(kind)
+            file.seek(0)
+            with inflate(kind, cast(BinaryIO, file)) as unpacked:
+                return bool(recognise(unpacked.read(HEAD)))
+    except FAULTS:
+        return False  # what is wrong with it is told when it is read

@@ -12,17 +12,15 @@ from operator import itemgetter
 from typing import Any
 
 from hanglens.model import COMPLETED, STATES, Call, GroupRecords
+from hanglens.number import integer
 
 SHORT = 8  # elements; a list that is longer is looked at once, and known by its identity afterwards
 MOST_FRAMES = 256
 LARGEST_COUNT = (1 << 63) - 1
 
 _STATE = {name: number for number, name in enumerate(STATES)}
-_UNKNOWN = _STATE[""]
 _UNRETIRED = len(STATES)  # a point-to-point call that says completed and was not retired: the newest one may still be under way
-_CLOSING = "coalesced"
 _TORCH = re.compile(r"(?:^|/)torch/|^<|^\?\?$")
-_INTEGER = re.compile(r"-?\d{1,18}")
 
 
 def as_scalar(value: object) -> str | int | float | None:
@@ -34,7 +32,8 @@ def as_integer(value: object, default: int) -> int:
     """An integer that fits 64 bits, also one written as text; else the default."""
     if type(value) is int:
         return value if abs(value) <= LARGEST_COUNT else default
-    return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else default
+    found = integer(value) if isinstance(value, str) else None
+    return default if found is None else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +137,7 @@ class Columns:
     def _row(self, key: tuple[Any, ...], sizes: object, dtypes: object) -> _Row:
         group, number, p2p, op, state, retired, site, *tensors = key
         book = self._books.setdefault((group, number, p2p), _Book())
-        code = COMPLETED if retired is True and not op.startswith(_WITH_EVENTS) else _STATE.get(state, _UNKNOWN)
+        code = COMPLETED if retired is True and not op.startswith(_WITH_EVENTS) else _STATE.get(state, _STATE[""])
         if p2p is True and code == COMPLETED and retired is False:
             code = _UNRETIRED
         call = self._known.setdefault((op, site, *tensors), len(self.calls))
@@ -193,7 +192,7 @@ class Columns:
 
         PyTorch records it as a collective with the number of the last one, and tells it alone that the batch has ended (2.5 to 2.11).
         """
-        closing = {number for number, call in enumerate(self.calls) if call.op == _CLOSING}
+        closing = {number for number, call in enumerate(self.calls) if call.op == "coalesced"}
         seqs = dict(zip(p2p.places, p2p.seqs, strict=True))
         rows = [row for row, call in enumerate(collectives.calls) if call in closing and collectives.places[row] - 1 in seqs]
         for row in rows:
