@@ -25,12 +25,12 @@ class Limits:
     the like, of all compressed files together.
     """
 
-    members: int = 200_000
+    members: int = 50_000
     member_bytes: int = 64 << 30
     total_bytes: int = 256 << 30
     ratio: int = 1000
     nesting: int = 8
-    frames: int = 2_000_000
+    frames: int = 200_000
 
 
 class BundleError(HangLensError):

@@ -50,7 +50,7 @@ def test_candidates(capsys, monkeypatch, start) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     word = f"word{os.getpid()}"
     for _ in range(2):
-        start.python(SLEEP, word, EVIL)
+        start.python(f"'''{EVIL}'''\n{SLEEP}", word)  # first, since a line of the list is cut
     shown = said(capsys, "collect", "--name", word)
     assert harmless(shown)
     assert shown.count("evil") == 2
