@@ -101,4 +101,4 @@ def _holds_files(path: str) -> bool:
             with inflate(kind, cast(BinaryIO, file)) as unpacked:
                 return bool(recognise(unpacked.read(HEAD)))
     except FAULTS:
-        return False  # what is wrong with it is told when it is read
+        return False  # what is wrong with it is said when it is read

@@ -30,7 +30,7 @@ def test_a_zstd_file_may_begin_with_frames_that_are_skipped(behind: bytes) -> No
     ],
 )  # fmt: skip
 def test_what_is_packed_in_another_way_is_named(head: bytes, name: str) -> None:
-    """It is told from what is read, and from plain content."""
+    """It is known from what is read, and from plain content."""
     assert (recognise(head), foreign(head)) == ("", name)
 
 

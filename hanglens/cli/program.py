@@ -86,7 +86,7 @@ def run(arguments: list[str]) -> int:
         _discard_output()
         return 0
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # files are told by name where they are written
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):  # a file is named where it is written
             _discard_output()
             return _failed(f"cannot write to standard output: {error.strerror}; make room, or write elsewhere with -o", 1)
         if traceback_wanted:

@@ -85,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases = fixtures() + (labelled(options.labelled) if options.labelled else [])
     work = Path(tempfile.mkdtemp(prefix="hanglens-fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None))
     fuzzer = Fuzzer(seed, cases, Bench(work / "mutant"), options.keep)
-    with suppress(KeyboardInterrupt):  # what was found so far is told
+    with suppress(KeyboardInterrupt):  # what was found so far is printed
         for number in itertools.count(options.first):
             if fuzzer.tried >= options.rounds if options.rounds is not None else fuzzer.seconds >= options.seconds:
                 break
@@ -101,7 +101,7 @@ def _wind_up() -> None:
 
 
 def _confine() -> None:
-    """For a process of its own: a mutant that crashes it is told with its stack, and one that fills the memory gets no more."""
+    """For a process of its own: a mutant that crashes it is reported with its stack, and one that fills the memory gets no more."""
     faulthandler.enable()
     size = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + _ADDRESSES, resource.getrlimit(resource.RLIMIT_AS)[1]))

@@ -30,7 +30,7 @@ _FROM_ONE = frozenset({"line", "world_size"})
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that must not be. `kind` is what it is and where: faults of one kind are told once."""
+    """Something that must not be. `kind` is what it is and where: faults of one kind are reported once."""
 
     kind: tuple[str, str]
     detail: str

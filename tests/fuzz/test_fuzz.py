@@ -80,7 +80,7 @@ PLANTED: dict[str, tuple[tuple[str, str], Diagnosis]] = {
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_planted_violations_are_caught(bench: Bench, name: str) -> None:
-    """A diagnosis in which one thing is wrong is told as just that."""
+    """A diagnosis in which one thing is wrong is reported as just that."""
     kind, wrong = PLANTED[name]
     with patch.object(trial, "diagnose", lambda *_: wrong):
         assert [fault.kind for fault in bench.faults(Mutant({"a.log": LINE.encode()}))] == [kind]
@@ -99,13 +99,13 @@ def test_what_is_right_is_no_fault(bench: Bench) -> None:
 @pytest.mark.parametrize("form", FORMATS[:4])
 @pytest.mark.parametrize("sign", ["\t", "\r", "\x1b", "\x9b", "\u202e", "\u2069"])
 def test_what_a_terminal_obeys_is_caught(bench: Bench, form: str, sign: str) -> None:
-    """One control or bidi character in an output is told, with the format."""
+    """One control or bidi character in an output is reported, with the format."""
     with patch.object(trial, "diagnose", lambda *_: SOUND), patch.dict(trial.RENDERERS, {form: lambda _: f'"{sign}"'}):
         assert ("obeyed", form) in [fault.kind for fault in bench.faults(Mutant({"a.log": b"x"}))]
 
 
 def test_another_diagnosis_in_the_json_is_caught(bench: Bench) -> None:
-    """What JSON loses is told."""
+    """What JSON loses is reported."""
     less = trial.RENDERERS["json"](SOUND)
     more = structs.replace(SOUND, world_size=2)
     with patch.object(trial, "diagnose", lambda *_: more), patch.dict(trial.RENDERERS, {"json": lambda _: less}):
@@ -120,7 +120,7 @@ def _raises(error: BaseException) -> Callable[..., Diagnosis]:
 
 
 def test_errors_are_caught_but_for_the_documented_one(bench: Bench) -> None:
-    """Only evidence of which nothing can be read may end in an error."""
+    """Only evidence without anything to read may end in an error."""
     with patch.object(trial, "diagnose", _raises(ValueError("x"))):
         assert [fault.kind[0] for fault in bench.faults(Mutant({"a.log": b"x"}))] == ["ValueError"]
     with patch.object(trial, "diagnose", _raises(InputError("this is no diagnosis"))):
@@ -129,7 +129,7 @@ def test_errors_are_caught_but_for_the_documented_one(bench: Bench) -> None:
 
 
 def test_the_frame_that_failed_is_told(bench: Bench) -> None:
-    """A fault is named by the innermost function of HangLens, so that it is told once."""
+    """A fault is named by the innermost function of HangLens, so that it is reported once."""
     with patch.object(pipeline, "summary", _raises(KeyError("x"))):
         kinds = [fault.kind for fault in bench.faults(Mutant({"a.log": LINE.encode()}))]
     assert kinds[0] == ("KeyError", "pipeline.py:diagnose_parsed")
@@ -148,7 +148,7 @@ def test_run_aways_are_ended() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak of the memory is read from Linux's /proc")
 def test_memory_is_measured() -> None:
-    """Work that fills the memory is told, though it gives it back."""
+    """Work that fills the memory is reported, though it gives it back."""
     faults: list[Fault] = []
     with bounded(faults):
         del [bytearray(b"x") * (600 << 20)][0]
@@ -156,7 +156,7 @@ def test_memory_is_measured() -> None:
 
 
 def test_rule_files_are_accounted_for(bench: Bench) -> None:
-    """A rule file that neither loads nor is complained of is told, and so is a good one that is refused."""
+    """A rule file that neither loads nor is complained of is reported, and so is a good one that is refused."""
     good = rule_files()["nccl-shm/dev-shm-too-small.yaml"]
     mutant = Mutant({"a.log": LINE.encode()}, rules={"nccl-shm/kept-a.yaml": good, "nccl-shm/b.yaml": b"title: ["})
     assert bench.faults(mutant) == []

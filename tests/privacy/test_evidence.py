@@ -86,7 +86,7 @@ def test_dump_is_a_dump_still(tmp_path: Path) -> None:
 
 
 def test_damage_comes_behind_the_good_lines(tmp_path: Path) -> None:
-    """What stands before damage is redacted and read, then the damage is told."""
+    """What stands before damage is redacted and read, then the damage is reported."""
     whole = gzip.compress(b"".join(b"line %d password=hunter2 %d\n" % (n, n * n) for n in range(50_000)))
     (tmp_path / "a.log.gz").write_bytes(whole[: len(whole) // 2])
     for item in redacted_items(open_evidence([str(tmp_path)]), Redactor()):
