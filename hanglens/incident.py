@@ -17,6 +17,36 @@ def first_folder(file: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class HostFolders:
+    """Which folder stands for the host of a file, so that equal pids of two hosts are two processes.
+
+    `bundles` has each folder that holds the bundles of one host alone, with the one that stands for that host. `several`: several hosts
+    were given, each in a first folder of its own.
+    """
+
+    several: bool = False
+    bundles: Mapping[str, str] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return self.several or bool(self.bundles)
+
+    def of(self, file: str) -> str:
+        """The folder of a file's host; nothing where all files are of one host, or may be."""
+        known = next((self.bundles[folder] for folder in folders_above(file) if folder in self.bundles), None)
+        return known if known is not None else first_folder(file) if self.several else ""
+
+
+def folders_above(file: str) -> list[str]:
+    """The folders that a file lies in, the outermost first.
+
+    >>> folders_above("a/b/c.log")
+    ['a', 'a/b']
+    """
+    parts = file.split("/")[:-1]
+    return ["/".join(parts[: n + 1]) for n in range(len(parts))]
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """Where one process stands: its working thread, and what that thread does.
 
@@ -66,7 +96,7 @@ class Incident:
     """One incident, equal only to itself.
 
     `parsed` has global ranks filled in; `members` are the ranks, `others` the processes that are none. `groups` are the process groups by
-    name, with what every rank recorded of them. `several_hosts`: the first folder of every file's path stands for a host.
+    name, with what every rank recorded of them. `hosts` tells the files of several hosts apart.
     """
 
     parsed: Parsed
@@ -74,7 +104,7 @@ class Incident:
     others: tuple[Member, ...] = ()
     world_size: int | None = None
     groups: Mapping[str, Group] = field(default_factory=dict)
-    several_hosts: bool = False
+    hosts: HostFolders = HostFolders()
 
     def has(self, rank: int) -> bool:
         """Whether the job can have that rank."""

@@ -42,7 +42,7 @@ def _several_hosts(incident: Incident) -> bool:
     events = incident.parsed.events
     hosts = {event.speaker.host for event in events if event.speaker.host} | {found.host for found in incident.parsed.collections}
     nodes = (event.number("nodes") or 0 for event in events if event.name == "nccl.topology")
-    return incident.several_hosts or len(hosts) > 1 or any(count > 1 for count in nodes)
+    return bool(incident.hosts) or len(hosts) > 1 or any(count > 1 for count in nodes)
 
 
 def _shared_memory(incident: Incident) -> Iterator[Surrounding]:

@@ -117,7 +117,7 @@ def _shared(incident: Incident, found: Sequence[Card]) -> Text | None:
     parents = {p.pid: p.ppid for p in incident.parsed.processes if p.pid is not None and p.ppid is not None}
     ours = {m.pid for m in (*incident.members, *incident.others) if m.pid is not None}
     family = {ancestor for pid in ours for ancestor in _line(pid, parents)}
-    if incident.several_hosts or not ours <= parents.keys():
+    if incident.hosts or not ours <= parents.keys():
         return None
     strangers = {
         pid: card.last.index for card in found if ours.intersection(card.last.pids)

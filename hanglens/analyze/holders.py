@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from hanglens.incident import Incident, first_folder
+from hanglens.incident import Incident
 from hanglens.model import Event, Setting, SourceRef
 from hanglens.ranges import ranges
 from hanglens.verdict import Text
@@ -33,8 +33,8 @@ class Holders:
     def __init__(self, incident: Incident) -> None:
         self._ranks = incident.rank_of_pid()
         self._inputs = {about.file: about for about in incident.parsed.inputs}
-        self._several = incident.several_hosts
-        self._hosts = {first_folder(found.ref.file): found.host for found in incident.parsed.collections}
+        self._folders = incident.hosts
+        self._hosts = {incident.hosts.of(found.ref.file): found.host for found in incident.parsed.collections}
 
     def of_event(self, event: Event, value: str) -> Held:
         """A value that a line of a log gives."""
@@ -54,7 +54,8 @@ class Holders:
 
     def host(self, file: str) -> str:
         """The host of a file; nothing where all files are of one, or may be."""
-        return self._hosts.get(first_folder(file), first_folder(file)) if self._several else ""
+        folder = self._folders.of(file)
+        return self._hosts.get(folder, folder) if folder else ""
 
 
 def different(held: Iterable[Held]) -> list[str]:

@@ -16,7 +16,7 @@ from hanglens.analyze.machines import with_x86_calls
 from hanglens.analyze.numbered import with_numbered_dumps
 from hanglens.analyze.stacks import samples, working_thread
 from hanglens.analyze.worldsize import world_size
-from hanglens.incident import Incident, Member, Standing, first_folder
+from hanglens.incident import HostFolders, Incident, Member, Standing, folders_above
 from hanglens.knowledge.tables import load_frames
 from hanglens.model import Collection, DumpFailure, Event, Input, OpenFile, Parsed, Process, Speaker, Stack, ThreadState
 
@@ -28,13 +28,10 @@ _RUN_STARTS = ("lmdeploy.start", "vllm.start", "sglang.start")
 
 
 def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
-    """`several_hosts`: the first folder of every file's path stands for a host, so that equal pids are different processes.
-
-    The same holds where the folders are bundles of several hosts.
-    """
-    several_hosts = several_hosts or _of_several_hosts(parsed.collections)
+    """`several_hosts`: several were given, each in a first folder of its own; bundles say themselves where they are of several."""
+    hosts = _host_folders(parsed.collections, several=several_hosts)
     parsed = of_one_run(with_numbered_dumps(_last_runs(parsed)))
-    scope_of = _Scopes(several=several_hosts)
+    scope_of = _Scopes(hosts)
     parsed = without_earlier_kills(with_host_pids(with_x86_calls(parsed), scope_of))
     pid_of_group = _group_pids(parsed, scope_of)
     parsed = _with_pids(parsed, scope_of, pid_of_group)
@@ -44,24 +41,33 @@ def build_incident(parsed: Parsed, *, several_hosts: bool) -> Incident:
     chosen = _complete(resolve(list(claims(parsed, world, scope_of, pid_of_group)), world), parsed, scope_of, processes, world)
     parsed = _with_ranks(parsed, scope_of, chosen, pid_of_group)
     members, others = _members(parsed, scope_of, chosen, processes, world)
-    return Incident(parsed, tuple(members), tuple(others), world, build_groups(parsed), several_hosts)
+    return Incident(parsed, tuple(members), tuple(others), world, build_groups(parsed), hosts)
 
 
-def _of_several_hosts(bundles: Sequence[Collection]) -> bool:
-    """Whether they tell of several hosts; the names may be pseudonyms, but the job did not begin twice on one host."""
-    hosts = {first_folder(bundle.ref.file): (bundle.host, bundle.began) for bundle in bundles}
-    return len(set(hosts.values())) > 1
+def _host_folders(bundles: Sequence[Collection], *, several: bool) -> HostFolders:
+    """The highest folders with bundles of one host alone. Names may be pseudonyms, but the job did not begin twice on one host."""
+    inside: dict[str, set[tuple[str, float | None]]] = defaultdict(set)
+    for bundle in bundles:
+        for folder in folders_above(bundle.ref.file):
+            inside[folder].add((bundle.host, bundle.began))
+    chosen: dict[str, str] = {}
+    names: dict[tuple[str, float | None], str] = {}
+    for bundle in bundles if len({(bundle.host, bundle.began) for bundle in bundles}) > 1 else ():
+        alone = next((folder for folder in folders_above(bundle.ref.file) if len(inside[folder]) == 1), None)
+        if alone is not None:
+            chosen[alone] = names.setdefault((bundle.host, bundle.began), alone)
+    return HostFolders(several, chosen)
 
 
 class _Scopes(dict[str, str]):
-    """The host scope of each file: its first folder, where several hosts were given."""
+    """The host scope of each file: the folder of its host, where there are several."""
 
-    def __init__(self, *, several: bool) -> None:
+    def __init__(self, hosts: HostFolders) -> None:
         super().__init__()
-        self._several = several
+        self._hosts = hosts
 
     def __missing__(self, file: str) -> str:
-        self[file] = first_folder(file) if self._several else ""
+        self[file] = self._hosts.of(file)
         return self[file]
 
 

@@ -110,7 +110,7 @@ class _Ends:
     """
 
     def __init__(self, incident: Incident, lines: Sequence[_Line]) -> None:
-        self._several = incident.several_hosts
+        self._hosts = incident.hosts
         by_host: dict[str, list[Stamp]] = defaultdict(list)
         for line in lines:
             by_host[self._host(line)].append(line.time)
@@ -126,7 +126,7 @@ class _Ends:
 
     def _folder(self, file: str) -> str:
         """The host of a file, where several were given: its first folder."""
-        return file.partition("/")[0] if self._several else ""
+        return self._hosts.of(file)
 
 
 def _end(times: Sequence[Stamp], looked: Collection | None) -> Stamp:

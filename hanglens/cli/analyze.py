@@ -74,26 +74,30 @@ def _diagnose(
     ctx: click.Context, paths: tuple[str, ...], rule_folders: tuple[Path, ...], limits: Limits, speech: out.Lang, redactor: Redactor | None
 ) -> tuple[Diagnosis, tuple[RuleError, ...]]:
     """The diagnosis, and the rules that could not be loaded. The reasoning is loaded while other threads and processes read."""
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future
     from importlib import import_module
+    from threading import Thread
 
     from hanglens.meter import Meter
     from hanglens.reading import of_several_hosts, read_paths
 
-    def load() -> RulePack:
+    def load(pack: Future[RulePack]) -> None:
         from hanglens.knowledge.load import load_rules
 
-        return load_rules(rule_folders)
+        try:
+            pack.set_result(load_rules(rule_folders))
+        except BaseException as error:  # noqa: BLE001  who asks for the rules raises it
+            pack.set_exception(error)
+        import_module("hanglens.pipeline")
 
     gc.disable()  # what is read is kept to the end of the process: to look for waste in it again and again is a fifth of the time
     ctx.call_on_close(gc.enable)
     meter = Meter()
     with shown(meter, paths, speech) if wanted(paths, quiet=_quiet(ctx)) else nullcontext():
-        with ThreadPoolExecutor(1) as beside:
-            pack = beside.submit(load)
-            beside.submit(import_module, "hanglens.pipeline")
-            stdin = sys.stdin.buffer if "-" in paths and sys.stdin else None  # none where it is closed
-            parts = read_paths(paths, pack.result, limits=limits, stdin=stdin, meter=meter, redactor=redactor)
+        pack: Future[RulePack] = Future()
+        Thread(target=load, args=(pack,), daemon=True).start()  # after Ctrl+C nobody waits for it: what it imports may be locked for ever
+        stdin = sys.stdin.buffer if "-" in paths and sys.stdin else None  # none where it is closed
+        parts = read_paths(paths, pack.result, limits=limits, stdin=stdin, meter=meter, redactor=redactor)
         from hanglens.pipeline import diagnose_parts
 
         return diagnose_parts(parts, pack.result(), several_hosts=of_several_hosts(paths)), pack.result().problems

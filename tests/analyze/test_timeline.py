@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hanglens.analyze.timeline import LAST_ERRORS, timeline
+from hanglens.incident import HostFolders
 from hanglens.model import Collection, Event, RecorderDump, Silence, SourceRef, Stamp
 from hanglens.verdict import TimelineSpan
 from tests.builders import event, incident, log, parsed, read
@@ -102,7 +103,7 @@ def test_hosts_are_not_compared() -> None:
     here = [replace(said(n, 0, file="a/0.log"), time=at(f"2026-03-01T02:0{n}:00")) for n in range(3)]
     there = [replace(said(n, 1, file="b/1.log"), time=at(f"2026-03-01T10:0{n}:00")) for n in range(3)]
     about = parsed(log("a/0.log", rank=0, tail=tuple(here)), log("b/1.log", rank=1, tail=tuple(there)))
-    assert timeline(replace(incident(evidence=about), several_hosts=True)) == ()
+    assert timeline(replace(incident(evidence=about), hosts=HostFolders(several=True))) == ()
     assert [span.kind for span in timeline(incident(evidence=about))] == ["silence"]
 
 
