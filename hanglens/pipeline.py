@@ -45,16 +45,17 @@ def diagnose_parts(parts: Sequence[Parsed], pack: RulePack, *, several_hosts: bo
     Raises:
         Exception: it fails on many files, or on none.
     """
-    left = list(parts)
+    left, out = list(parts), set[int]()
     for _ in range(MOST_FAULTS):
         try:
             return diagnose_parsed(Parsed.total(left), pack, several_hosts=several_hosts)
-        except HangLensError:
+        except (HangLensError, MemoryError):
             raise
         except Exception as error:
             at = _first_faulty(left, lambda some: diagnose_parsed(Parsed.total(some), pack, several_hosts=several_hosts))
-            if at is None:
+            if at is None or at in out:
                 raise
+            out.add(at)
             listed = tuple(Input(about.file, about.kind, about.bytes, about.lines) for about in left[at].inputs)
             left[at] = Parsed(gaps=(left_out(_file_of(left[at]), error),), inputs=listed)
     return diagnose_parsed(Parsed.total(left), pack, several_hosts=several_hosts)

@@ -79,6 +79,6 @@ def _begin(
 def _ends(stream: BinaryIO) -> bool:
     """Whether a stream has been read to its end, and not to damage."""
     try:
-        return not stream.read(1)
+        return not stream.peek(1) and not stream.read(1)  # what it has is not taken from it; what it lacks by damage it raises
     except BundleError:
         return False

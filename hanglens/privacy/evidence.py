@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 BORDER = 48 << 10  # bytes above and below a piece that are read with it: no secret or prompt that is known spans more lines
 PIECE = 1 << 20  # bytes that are redacted at once, at the least
 LARGEST_DOCUMENT = 256 << 20  # bytes of a line that is, or may be, a whole JSON document
-LARGEST_DUMP = 256 << 20  # bytes; no larger one is read
+LARGEST_DUMP = 1 << 30  # bytes; no larger one is read
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
