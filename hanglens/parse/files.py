@@ -76,7 +76,7 @@ def _begin(
     return lambda: parsed
 
 
-def _ends(stream: BinaryIO) -> bool:
+def _ends(stream: io.BufferedReader) -> bool:
     """Whether a stream has been read to its end, and not to damage."""
     try:
         return not stream.peek(1) and not stream.read(1)  # what it has is not taken from it; what it lacks by damage it raises
