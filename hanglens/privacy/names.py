@@ -51,7 +51,9 @@ _IPV4_HINT = re.compile(r"\.(?<=[0-9]\.)(?=[0-9]{1,3}\.[0-9]{1,3}(?![0-9]))")
 _IPV6_HINT = re.compile(r":(?::|(?:[0-9A-Fa-f]{1,4}:){4})")
 _IPV6 = re.compile(r"(?:(?<![0-9A-Za-z.])(?<!::)|(?<=\\[nrt]))(?:[0-9A-Fa-f]{1,4}(?=:)|(?=::))[0-9A-Fa-f:]{2,38}(?![0-9A-Za-z]|\.\d)")
 _MAC = re.compile(r"[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){5}")
-_VERSION_BEFORE = re.compile(r"(?i)(?:version|driver|release|firmware|build|cudnn|cublas|tensorrt|cuda|torch|nccl|cu\d\d|[=~<>!]=)[ :=\"'-]{0,3}\Z")
+_VERSION_BEFORE = re.compile(
+    r"(?i)(?:version|driver|release|firmware|build|cudnn|cublas|tensorrt|cuda|torch|nccl|cu\d\d|[=~<>!]=)[ :=\"'-]{0,3}\Z"
+)
 _VERSION_BEHIND = re.compile(r"\.dist-info|-(?:cp|py)\d|\+cu|\.whl")
 _INTERFACE = re.compile(r"(?<![\w.-])(?=[0-9a-f]{0,15}[g-z])[a-z][\w.-]{0,15}:\Z")
 _KEPT_IPV4 = re.compile(r"127\.|0\.0\.0\.0$|255\.|198\.1[89]\.")  # loopback, any, netmasks, and our own

@@ -16,6 +16,7 @@ from hanglens.model import Parsed
 from hanglens.parse.dump_readers import DumpReaders
 from hanglens.parse.files import read_item
 from hanglens.parse.kinds import build_index
+from hanglens.parse.pyspy_file import LARGEST
 from hanglens.reading import read_evidence
 from hanglens.scan import Pattern
 
@@ -171,3 +172,12 @@ def test_a_dump_that_is_cut_off_is_a_dump_with_a_gap(tmp_path: Path) -> None:
 def test_never_raises(data: bytes, name: str, head: bytes) -> None:
     """Any bytes under any name give an Input, and at worst a Gap."""
     assert len(read(head + data, name).inputs) == 1
+
+
+def test_a_file_that_is_too_long_for_stacks_alone_loses_no_byte() -> None:
+    """It begins as a dump does, and is read as a log from there on, the byte at the border too."""
+    filler = "-" * 79 + "\n"
+    head = DUMP + filler * ((LARGEST - len(DUMP)) // len(filler))
+    data = head + "-" * (LARGEST - len(head) - 1) + "\nmark it\n"
+    assert data[LARGEST] == "m"
+    assert [event.text for event in read(data.encode()).events] == ["mark it"]
