@@ -12,7 +12,6 @@ MOST_RANKS = 1 << 16  # no job is larger; what claims to be would only fill the 
 MOST_PID = (1 << 31) - 1  # pid_t
 
 _WHOLE = re.compile(r"[0-9]{1,20}\Z")
-_HEXADECIMAL = re.compile(r"(?:0x)?[0-9a-fA-F]{1,16}\Z")
 _DECIMAL = re.compile(r"[-+]?[0-9]{1,20}(?:\.[0-9]{1,20})?(?:[eE][-+]?[0-9]{1,2})?\Z")
 
 
@@ -37,14 +36,6 @@ def integer(text: str | None) -> int | None:
 def counted(value: object, most: int = MOST) -> int | None:
     """A value of JSON or a pickle that is a whole number from 0 to `most`."""
     return value if type(value) is int and 0 <= value <= most else None
-
-
-def hexadecimal(text: str | None, most: int = MOST) -> int | None:
-    """A whole number from 0 to `most` in base 16, with or without 0x."""
-    if text is None or not _HEXADECIMAL.match(text):
-        return None
-    number = int(text, 16)
-    return number if number <= most else None
 
 
 def decimal(text: str | None) -> float | None:
